@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "base/json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* cJSON recurses up to 1000 deep before we could look: count brackets first, outside strings. */
+static bool too_deep(const char *s, size_t len)
+{
+	int depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (quoted) {
+			if (s[i] == '\\')
+				i++;
+			else if (s[i] == '"')
+				quoted = false;
+		} else if (s[i] == '"') {
+			quoted = true;
+		} else if (s[i] == '{' || s[i] == '[') {
+			if (++depth > JSON_DEPTH_MAX)
+				return true;
+		} else if (s[i] == '}' || s[i] == ']') {
+			depth--;
+		}
+	}
+	return false;
+}
+
+/* At most JSON_DEPTH_MAX deep: too_deep() has seen to it. */
+static const char *flaw_in(const cJSON *j)
+{
+	if (cJSON_IsNumber(j) && !isfinite(j->valuedouble))
+		return "a number is out of range";
+
+	for (const cJSON *c = j->child; c; c = c->next) {
+		if (cJSON_IsObject(j))
+			for (const cJSON *d = c->next; d; d = d->next)
+				if (!strcmp(c->string, d->string))
+					return "a key stands twice in one object";
+		const char *why = flaw_in(c);
+		if (why)
+			return why;
+	}
+	return NULL;
+}
+
+int json_parse(const char *data, size_t len, cJSON **ret, const char **why)
+{
+	if (!text_is_utf8(data, len) || memchr(data, '\0', len)) {
+		*why = "the text is not valid UTF-8";
+		return -EINVAL;
+	}
+	/* cJSON would end the string there, and what follows would go unseen. */
+	if (memmem(data, len, "\\u0000", 6)) {
+		*why = "the text contains \\u0000";
+		return -EINVAL;
+	}
+	if (too_deep(data, len)) {
+		*why = "the JSON is nested too deep (16 levels are allowed)";
+		return -EINVAL;
+	}
+
+	const char *end = NULL;
+	cJSON *j = cJSON_ParseWithLengthOpts(data, len, &end, false);
+	if (j)
+		while (end < data + len && strchr(" \t\r\n", *end))
+			end++;
+
+	const char *flaw = !j || end != data + len ? "the body is not one JSON text" : flaw_in(j);
+	if (flaw) {
+		*why = flaw;
+		cJSON_Delete(j);
+		return -EINVAL;
+	}
+	*ret = j;
+	return 0;
+}
+
+const char *json_str(const cJSON *object, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+double json_num(const cJSON *object, const char *name, double fallback)
+{
+	const cJSON *j = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	return cJSON_IsNumber(j) ? j->valuedouble : fallback;
+}
+
+const char *json_unknown(const cJSON *object, const char *const *known)
+{
+	for (const cJSON *c = object->child; c; c = c->next) {
+		size_t i = 0;
+		while (known[i] && strcmp(known[i], c->string) != 0)
+			i++;
+		if (!known[i])
+			return c->string;
+	}
+	return NULL;
+}
