@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control.h - what the daemon can be asked: the calls behind /v1.
+ *
+ * serve/ owns the shape of a request (method, path, query, JSON, sizes, types
+ * of fields, who may call); the functions here own its meaning (does the
+ * service exist, is the fault within its limits, does the guard agree). run.c
+ * implements them over the modules; tests implement them as a fake.
+ *
+ * Every function is called from libmicrohttpd's threads, several at once:
+ * the implementation takes the daemon's lock, copies what it needs and lets
+ * go before it waits for anything. Everything passed in is borrowed for the
+ * call. Each answers 0 and gives *ret to the caller (cJSON_Delete), or -errno
+ * with *p filled and *ret untouched; a -errno without a problem becomes a 500.
+ * A NULL function is answered 503 with a sentence.
+ *
+ * Objects are those of API.md and of serve/openapi.json. Lists are objects
+ * with "items".
+ */
+#ifndef ARCHAIC_CONTROL_H
+#define ARCHAIC_CONTROL_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/problem.h"
+#include "discover/service.h"
+
+#define CONTROL_ID_MAX 32        /* bytes with the NUL of a fault's or incident's id: [A-Za-z0-9-] */
+#define CONTROL_TYPE_MAX 32      /* of a fault's type */
+#define CONTROL_SLOT_MAX 32
+#define CONTROL_ALERTS_MAX 64    /* of one POST /analyze */
+#define CONTROL_ITEMS_MAX 1000   /* most that ?limit= may ask for */
+
+struct metrics;
+
+enum transport { TRANSPORT_UNIX, TRANSPORT_TCP };
+
+/*
+ * Who asks. Over the Unix socket uid and pid are the kernel's word
+ * (SO_PEERCRED), over TCP they are (uid_t)-1 and 0. serve/ has already refused
+ * what a caller that is not root may not do to a service that is not its own:
+ * an implementation need not look, but may write it into the audit.
+ */
+struct caller {
+	enum transport transport;
+	uid_t uid;
+	pid_t pid;
+	bool is_root;                   /* Unix and uid 0 */
+	char service[SERVICE_NAME_MAX]; /* the service that pid belongs to; "" when none or not looked up */
+};
+
+/* POST /v1/services. Exactly one of port, pid, cgroup is given. */
+struct control_attach {
+	char name[SERVICE_NAME_MAX];    /* valid as service_name_valid() has it */
+	uint16_t port;                  /* 0: not given */
+	pid_t pid;                      /* 0: not given */
+	char cgroup[SERVICE_CGROUP_MAX]; /* "" : not given; begins with '/' */
+	bool supervised;                /* something starts it again: a repair may kill it */
+};
+
+/* POST /v1/faults. */
+struct control_arm {
+	char service[SERVICE_NAME_MAX]; /* "self" is already replaced by the caller's service */
+	char type[CONTROL_TYPE_MAX];    /* as given, not yet looked up */
+	const cJSON *params;            /* object with numbers, texts and arrays of texts, or NULL; names not looked up */
+	const cJSON *match;             /* object with texts and numbers, or NULL; names not looked up */
+	double probability;             /* 0..1; 1 when not given */
+	uint64_t duration_ns;           /* 0: not given, until reset or the daemon's cap */
+	char slot[CONTROL_SLOT_MAX];    /* "": none. Arming again in (service, slot) replaces what is there */
+	bool dry_run;                   /* answer the fault as it would be, arm nothing */
+};
+
+/* GET /v1/requests. */
+struct control_requests {
+	char service[SERVICE_NAME_MAX]; /* "": all */
+	bool slow, failed;              /* only those; both: either */
+	size_t limit;                   /* 1..CONTROL_ITEMS_MAX */
+};
+
+/* GET /v1/incidents: newest first. */
+struct control_incidents {
+	char state[24];                 /* "": all; else one of the states of API.md */
+	bool open;                      /* only those not closed */
+	size_t limit;
+};
+
+/* One anomaly or alert out of a POST /analyze, whichever of the two forms came. */
+struct control_alert {
+	char service[SERVICE_NAME_MAX];
+	bool firing;                    /* false: an Alertmanager's "resolved" */
+	double score;                   /* NAN when not given */
+	char why[160];                  /* anomaly's why, or the alert's summary/description/alertname; untrusted text */
+};
+
+struct control_ops {
+	/* version, uptime_s, mode, degradation_level, works[], lacks[], detector{}, operator{}: served on every port. */
+	int (*health)(void *ctx, cJSON **ret, struct problem *p);
+
+	/* The service that process @pid belongs to (by its cgroup, else as one of its processes). -ENOENT: none. */
+	int (*caller_service)(void *ctx, pid_t pid, char ret[static SERVICE_NAME_MAX]);
+
+	int (*services)(void *ctx, cJSON **ret, struct problem *p);
+	int (*service)(void *ctx, const char *name, cJSON **ret, struct problem *p);
+	/* Answers the service. 409: the name is taken by another. The same again answers the same. */
+	int (*attach)(void *ctx, const struct caller *who, const struct control_attach *what, cJSON **ret,
+		      struct problem *p);
+	int (*detach)(void *ctx, const struct caller *who, const char *name, struct problem *p);
+
+	int (*graph)(void *ctx, cJSON **ret, struct problem *p);
+	int (*scores)(void *ctx, cJSON **ret, struct problem *p);
+	int (*requests)(void *ctx, const struct control_requests *which, cJSON **ret, struct problem *p);
+
+	/* @service: NULL for all; else 404 when there is no such service. */
+	int (*faults)(void *ctx, const char *service, cJSON **ret, struct problem *p);
+	int (*fault)(void *ctx, const char *id, cJSON **ret, struct problem *p);
+	int (*fault_types)(void *ctx, cJSON **ret, struct problem *p);
+	int (*arm)(void *ctx, const struct caller *who, const struct control_arm *what, cJSON **ret, struct problem *p);
+	/* Answers the fault as it ended. 404: no such fault; 409: it has already ended. */
+	int (*disarm)(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p);
+	/* @service: NULL for all. Answers {"items":[the faults that were ended]}; none is not an error. */
+	int (*disarm_all)(void *ctx, const struct caller *who, const char *service, cJSON **ret, struct problem *p);
+
+	int (*incidents)(void *ctx, const struct control_incidents *which, cJSON **ret, struct problem *p);
+	int (*incident)(void *ctx, const char *id, cJSON **ret, struct problem *p);
+	/* Both answer the incident. 409: it does not wait for approval. */
+	int (*approve)(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p);
+	int (*reject)(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p);
+	/* A post-mortem in Markdown; *ret is free()d by the caller. */
+	int (*report)(void *ctx, const char *id, char **ret, struct problem *p);
+	/* Answers the incident that was opened or found. @nr is at least 1. 404: no such service. */
+	int (*analyze)(void *ctx, const struct caller *who, const struct control_alert *alerts, size_t nr, cJSON **ret,
+		       struct problem *p);
+
+	/* {"mode":"observe|suggest|auto-safe"}; set_mode gets one of the three and answers the same. */
+	int (*mode)(void *ctx, cJSON **ret, struct problem *p);
+	int (*set_mode)(void *ctx, const struct caller *who, const char *mode, cJSON **ret, struct problem *p);
+
+	/* {"items":[{area, name, ok, backend, says, advice}]}: probes, back ends, conflicts. */
+	int (*doctor)(void *ctx, cJSON **ret, struct problem *p);
+
+	/* Copy every series into @m (serve/metrics.h); rendering happens after it returned, without any lock. */
+	int (*metrics)(void *ctx, struct metrics *m);
+};
+
+#endif
