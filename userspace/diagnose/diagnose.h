@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * diagnose.h - ticks and verdicts in, the ranked causes out.
+ *
+ * Keeps, per service and per edge, the last HISTORY_SLOTS seconds and a slow
+ * baseline of healthy seconds (history.h). When asked, it compares the seconds
+ * since the onset with the baseline, turns them into evidence (evidence.h),
+ * explains away what callees account for, and ranks (rank.h).
+ *
+ * Answers with known = false, and a reason, where the evidence does not carry:
+ * nobody is anomalous, two candidates cannot be told apart, or the load from
+ * outside rose and everybody suffers from that.
+ *
+ * Pure: no clock, disk, log; knows nothing of faults. Bounded: SERVICE_MAX
+ * services, DIAGNOSE_EDGES_MAX edges; more are counted and not used.
+ * Not thread-safe: the daemon's mutex guards it.
+ */
+#ifndef ARCHAIC_DIAGNOSE_H
+#define ARCHAIC_DIAGNOSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "detect/anomaly.h"
+#include "diagnose/diagnosis.h"
+#include "observe/sample.h"
+
+#define DIAGNOSE_EDGES_MAX 1024
+
+struct diagnoser;
+
+struct diagnoser_stats {
+	size_t nr_services, nr_edges;
+	uint64_t services_refused, edges_refused; /* tables full */
+};
+
+/** diagnoser_new() - 0 or -ENOMEM. */
+int diagnoser_new(struct diagnoser **ret);
+void diagnoser_free(struct diagnoser *g);
+
+static inline void diagnoser_freep(struct diagnoser **g)
+{
+	diagnoser_free(*g);
+}
+
+/**
+ * diagnoser_feed() - take one tick and the verdicts that the detector gave on it.
+ * Every tick, healthy or not. @t and @v are borrowed. 0, -EINVAL (time went back) or -ENOMEM.
+ */
+int diagnoser_feed(struct diagnoser *g, const struct tick *t, const struct verdict *v, size_t nr);
+
+/**
+ * diagnoser_run() - who is the cause of what is anomalous now?
+ * Looks at the verdicts of the last feed. May be asked again every tick: the
+ * answer gets firmer as evidence comes in. Always fills @ret.
+ */
+void diagnoser_run(const struct diagnoser *g, struct diagnosis *ret);
+
+/** diagnoser_forget() - @service was detached: drop it and its edges. */
+void diagnoser_forget(struct diagnoser *g, uint32_t service);
+
+void diagnoser_stats(const struct diagnoser *g, struct diagnoser_stats *ret);
+
+#endif
