@@ -56,7 +56,7 @@ struct http_client_response {
 	struct buf body;
 	struct buf headers;         /* raw lines of the final answer, CRLF between them */
 	double seconds;             /* the whole call took */
-	char why[160];              /* on failure: one sentence without the URL's query */
+	char why[256];              /* on failure: one sentence without the URL's query */
 };
 
 struct http_client;
