@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One Makefile, not recursive; everything it makes goes to build/.
-# V=1 shows commands; SAN=1 builds apart under ASan and UBSan; CC=clang-19 works.
+# V=1 shows commands; SAN=1 builds apart under ASan and UBSan; CC=clang-19 works;
+# ARCH=arm64 makes the BPF objects of that machine in build/arm64.
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -22,20 +23,49 @@ LLVM_STRIP ?= llvm-strip-19
 CLANG_FORMAT ?= clang-format-19
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
-ARCH ?= $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+ARCH ?= $(HOST_ARCH)
 VERSION := 0.1.0
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 
 SAN ?= 0
-B := build$(if $(filter 1,$(SAN)),/san)
+B := build$(if $(filter 1,$(SAN)),/san)$(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
+
+# ---- set-up: these goals install what they need, before anything below asks pkg-config
+
+SETUP_test := test
+SETUP_test-vm := vm
+SETUP_bench := bench
+SETUP_lint := lint
+SETUP_demo := run
+SETUP_up := run
+NEEDS := $(strip $(foreach g,$(MAKECMDGOALS),$(SETUP_$(g))))
+ifeq (,$(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS)))))
+ifneq (,$(NEEDS))
+ifneq (0,$(lastword $(shell for s in $(NEEDS); do tools/setup.sh $$s >&2 || exit; done; echo $$?)))
+$(error tools/setup.sh $(NEEDS) failed)
+endif
+endif
+endif
 
 PACKAGES := libbpf libelf zlib libcurl libcjson libsystemd libmicrohttpd libsodium libjwt sqlite3 inih libmnl
+# These need no library.
+LIGHT := help clean setup fmt down lint-text uninstall
+ifneq (,$(filter-out $(LIGHT),$(or $(MAKECMDGOALS),all)))
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>&1 || echo pkg-config-failed)
+ifneq (,$(findstring pkg-config-failed,$(PKG_CFLAGS)))
+$(error $(PKG_CFLAGS): libraries are missing; as root: tools/setup.sh build)
+endif
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+endif
+
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wundef -Wformat=2 -Wvla
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE
-override CPPFLAGS += -D_GNU_SOURCE -DARCHAIC_VERSION='"$(VERSION)"' -Iuserspace -I. -I$(B)/gen \
-	$(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-LDLIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -lpthread
+override CPPFLAGS += -D_GNU_SOURCE -DARCHAIC_VERSION='"$(VERSION)"' -Iuserspace -I. -I$(B)/gen $(PKG_CFLAGS)
+LDLIBS := $(PKG_LIBS) -lm -lpthread
 override LDFLAGS += -pie
 ifeq ($(SAN),1)
 override CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -46,59 +76,102 @@ endif
 
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
-SKELS := $(BPF_SRC:bpf/%.bpf.c=$(B)/gen/skel/%.skel.h)
-LIB_SRC := $(sort $(wildcard userspace/*.c userspace/*/*.c))
-LIB_SRC := $(filter-out userspace/main.c,$(LIB_SRC))
+TEST_BPF_SRC := $(sort $(wildcard tests/bpf/*.bpf.c))
+TEST_BPF_OBJ := $(TEST_BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
+SKELS := $(patsubst %.bpf.o,$(B)/gen/skel/%.skel.h,$(notdir $(BPF_OBJ)))
+TEST_SKELS := $(patsubst %.bpf.o,$(B)/gen/skel/%.skel.h,$(notdir $(TEST_BPF_OBJ)))
+LIB_SRC := $(filter-out userspace/main.c,$(sort $(wildcard userspace/*.c userspace/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
-BASE_OBJ := $(filter $(B)/obj/userspace/base/%,$(LIB_OBJ))
 SERVICES := $(filter-out common,$(notdir $(patsubst %/,%,$(dir $(wildcard services/*/main.c)))))
 SERVICE_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard services/common/*.c)))
 SERVICE_BIN := $(SERVICES:%=$(B)/bin/%-service)
 TOOLS := $(notdir $(patsubst %/,%,$(dir $(wildcard tools/*/main.c))))
 TOOL_BIN := $(TOOLS:%=$(B)/bin/archaic-%)
 BIN := $(if $(wildcard userspace/main.c),$(B)/bin/archaic-ebpf)
+# test_blind links without the fault injector, see below.
+BLIND_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_blind.c))
 TEST_SRC := $(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/host/test_*.c))
-TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
+TEST_BIN := $(filter-out $(BLIND_BIN),$(TEST_SRC:%.c=$(B)/%))
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
+MAN := $(sort $(wildcard userspace/man/*.[1-8] services/*/*.[1-8] tools/*/*.[1-8]))
 
-.PHONY: all
+.PHONY: all bpf bpf-arm64 tests FORCE
 all: $(BIN) $(SERVICE_BIN) $(TOOL_BIN) ## build everything (default)
-
-.PHONY: bpf tests
 bpf: $(BPF_OBJ) ## build the BPF objects only
-tests: $(TEST_BIN)
+bpf-arm64: ## build the BPF objects for arm64, in build/arm64
+	$(Q)+$(MAKE) --no-print-directory ARCH=arm64 bpf
+tests: all $(TEST_BIN) $(BLIND_BIN) ## build the tests, without running them
+FORCE:
+
+# A file that changes only when its text does: other compilers, flags or lists of objects rebuild.
+define stamp
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
+endef
+$(B)/flags.stamp: FORCE
+	$(call stamp,$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LDLIBS))
 
 # ---- BPF: compile, strip DWARF, make the skeleton
 
 BPF_CFLAGS := -g -O2 -std=gnu17 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -I. -Ibpf \
 	-Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c
+define bpf_compile
 	$(say) BPF $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@
 	$(Q)$(LLVM_STRIP) -g $@
-
-$(B)/gen/skel/%.skel.h: $(B)/bpf/%.bpf.o
+endef
+define skel_make
 	$(say) SKEL $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+endef
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(B)/bpf.stamp
+	$(bpf_compile)
+$(TEST_BPF_OBJ): $(B)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c $(B)/bpf.stamp
+	$(bpf_compile)
+$(B)/bpf.stamp: FORCE
+	$(call stamp,$(CLANG) $(BPF_CFLAGS))
+$(SKELS): $(B)/gen/skel/%.skel.h: $(B)/bpf/%.bpf.o
+	$(skel_make)
+$(TEST_SKELS): $(B)/gen/skel/%.skel.h: $(B)/tests/bpf/%.bpf.o
+	$(skel_make)
 
 # ---- C
 
-$(B)/obj/%.o: %.c | $(SKELS)
+$(B)/obj/%.o: %.c $(B)/flags.stamp
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# Only these may include a skeleton: the first build must make it before; later the .d files know.
+$(filter $(B)/obj/userspace/kernel/%,$(LIB_OBJ)): | $(SKELS)
+$(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bpf/test_*.c tests/host/test_*.c)): | $(SKELS) $(TEST_SKELS)
+
+# What the pipeline's blind half may see: the same objects without whatever knows of faults.
+BLIND_OBJ := $(foreach d,base discover observe detect diagnose kernel,$(filter $(B)/obj/userspace/$(d)/%,$(LIB_OBJ)))
+BLIND_OBJ := $(filter-out $(B)/obj/userspace/kernel/fault_%,$(BLIND_OBJ))
+
 $(B)/libarchaic.a: $(LIB_OBJ)
 $(B)/libservice.a: $(SERVICE_LIB_OBJ)
 $(B)/libtest.a: $(TEST_LIB_OBJ)
-$(B)/%.a:
+$(B)/libblind.a: $(BLIND_OBJ)
+$(B)/%.stamp: FORCE
+	$(call stamp,$(OBJECTS))
+$(B)/libarchaic.stamp: OBJECTS := $(LIB_OBJ)
+$(B)/libservice.stamp: OBJECTS := $(SERVICE_LIB_OBJ)
+$(B)/libtest.stamp: OBJECTS := $(TEST_LIB_OBJ)
+$(B)/libblind.stamp: OBJECTS := $(BLIND_OBJ)
+$(B)/%.a: $(B)/%.stamp
 	$(say) AR $@
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
-link = $(say) LD $@; mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o %.a,$^) $(LDLIBS) $(1) -o $@
+define link
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(or $(2),$(filter %.a,$^)) $(LDLIBS) $(1) -o $@
+endef
 
 $(B)/bin/archaic-ebpf: $(B)/obj/userspace/main.o $(B)/libarchaic.a
 	$(call link)
@@ -110,11 +183,67 @@ $(TOOL_BIN): $(B)/bin/archaic-%: $$(patsubst %.c,$(B)/obj/%.o,$$(sort $$(wildcar
 	$(call link)
 $(TEST_BIN): $(B)/%: $(B)/obj/%.o $(B)/libtest.a $(B)/libservice.a $(B)/libarchaic.a
 	$(call link,-lcmocka)
+# Whole archive: one call into the injector, from any object, and this does not link.
+$(BLIND_BIN): $(B)/%: $(B)/obj/%.o $(B)/libblind.a
+	$(call link,-lcmocka,-Wl$(comma)--whole-archive $(B)/libblind.a -Wl$(comma)--no-whole-archive)
+comma := ,
 
-.PHONY: clean help
+# ---- running
+
+.PHONY: setup test test-vm demo up down bench
+setup: ## install the Debian packages that everything here needs (root)
+	$(Q)tools/setup.sh all
+
+T ?= $(TEST_BIN) $(BLIND_BIN)
+test: all $(T) ## run all tests (T=build/tests/unit/test_text for one); root for most
+	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log $(T)
+
+KERNEL ?= 5.10 6.1 6.12 7.2
+test-vm: all $(TEST_BIN) ## boot other kernels in QEMU and test there (KERNEL=6.1)
+	$(Q)for k in $(KERNEL); do tests/vm/run.sh $$k || exit 1; done
+
+demo: all ## the whole story, in three minutes (root)
+	$(Q)tools/demo.sh
+MODE ?= auto-safe
+up: all ## start the services and the daemon, and leave them running (MODE=observe|suggest|auto-safe)
+	$(Q)MODE=$(MODE) tools/up.sh
+down: ## stop what `make up` started; can be said twice
+	$(Q)tools/down.sh
+bench: all $(B)/bin/archaic-bench ## measure what watching costs (root)
+	$(Q)tools/bench/run.sh
+
+# ---- keeping house
+
+.PHONY: fmt lint lint-text vmlinux man TAGS clean help install uninstall
+fmt: ## format every C file
+	$(Q)CLANG_FORMAT=$(CLANG_FORMAT) tools/fmt.sh
+lint: lint-text bpf $(BLIND_BIN) ## format, lengths, forbidden calls, scripts, clang's warnings, man pages
+	$(Q)CLANG='$(CLANG)' CPPFLAGS='$(subst ','\'',$(CPPFLAGS))' CFLAGS='-std=gnu17 $(WARNINGS)' tools/lint.sh compile
+	$(Q)for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
+lint-text:
+	$(Q)CLANG_FORMAT=$(CLANG_FORMAT) tools/lint.sh text
+vmlinux: ## make vmlinux.h anew, from tools/vmlinux.types and this kernel's BTF
+	$(Q)BPFTOOL=$(BPFTOOL) tools/vmlinux.sh > vmlinux.h.new && mv vmlinux.h.new vmlinux.h
+man: $(MAN:%=$(B)/man/%.txt) ## render the man pages to text
+$(B)/man/%.txt: %
+	$(Q)mkdir -p $(@D)
+	$(Q)mandoc -T utf8 $< > $@
+TAGS: ## an Emacs tag file, in build/
+	$(Q)mkdir -p build && ctags -e -R -f build/TAGS bpf userspace services tests tools
+
+install: all ## install below DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/archaic-ebpf
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/
+	$(if $(TOOL_BIN)$(SERVICE_BIN),install -m 755 $(TOOL_BIN) $(SERVICE_BIN) $(DESTDIR)$(PREFIX)/libexec/archaic-ebpf/)
+	$(foreach m,$(MAN),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))/$(notdir $(m));)
+uninstall: ## take out what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/archaic-ebpf
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/archaic-ebpf
+	$(foreach m,$(MAN),rm -f $(DESTDIR)$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))/$(notdir $(m));)
+
 clean: ## remove build/
 	rm -rf build
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[A-Za-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/bpf $(B)/tests -name '*.d' 2>/dev/null)
