@@ -11,6 +11,7 @@
 #ifndef ARCHAIC_JOB_H
 #define ARCHAIC_JOB_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +71,7 @@ struct executor {
 	int (*restart)(void *ctx, const struct service_facts *target, char *says, size_t size);
 	struct llm *llm;       /* NULL: plans fall back */
 	struct store *store;   /* NULL: nothing is kept */
+	const atomic_bool *cancel; /* true: give up soon (looked at about once a second); NULL: never */
 };
 
 /** job_run() - do it; fills the out members. In the worker thread; may take seconds. */

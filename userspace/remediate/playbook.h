@@ -49,10 +49,22 @@ const struct history_entry *history_find(const struct history *h, const char *se
 					 enum action_kind kind);
 
 /**
- * playbook_order() - sort @actions in place: the first cause's class decides; lower-ranked causes' follow.
+ * playbook_order() - sort @actions in place into the order in which to try them.
  * @h: may be NULL. @why: filled with one sentence, @why_size bytes.
+ *
+ * The first cause's class decides. An unresponsive service whose process is stopped, stuck or
+ * spinning is restarted first; otherwise reset_fault goes first, since it costs nothing where
+ * nothing is armed. Candidates of a lower-ranked cause are kept only where its confidence comes
+ * near the first's (PLAYBOOK_NEAR), noop only where a supervisor is about to act.
+ * Returns how many are kept: never 0 when an escalate was among them.
  */
-void playbook_order(const struct diagnosis *d, const struct service_facts *facts, size_t nr_facts,
-		    const struct history *h, struct action *actions, size_t nr, char *why, size_t why_size);
+size_t playbook_order(const struct diagnosis *d, const struct service_facts *facts, size_t nr_facts,
+		      const struct history *h, struct action *actions, size_t nr, char *why, size_t why_size);
+
+/** A cause is near the first when its confidence is at least this share of the first's. */
+#define PLAYBOOK_NEAR 0.8
+
+/** playbook_near() - does the engine's own evidence also carry @service? */
+bool playbook_near(const struct diagnosis *d, uint32_t service);
 
 #endif
