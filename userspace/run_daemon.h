@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run_daemon.h - the daemon's whole state; for run*.c alone.
+ *
+ * Threads: the main thread runs the event loop (ticks, signals, the registry's
+ * scan); libmicrohttpd's threads run control_ops; one worker runs jobs. All of
+ * them take `lock` to touch a module and let go before they wait for anything.
+ * The fault module's own threads never take it.
+ */
+#ifndef ARCHAIC_RUN_DAEMON_H
+#define ARCHAIC_RUN_DAEMON_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "base/config.h"
+#include "base/store.h"
+#include "detect/detector.h"
+#include "diagnose/diagnose.h"
+#include "discover/registry.h"
+#include "fault/fault.h"
+#include "kernel/observer.h"
+#include "observe/recent.h"
+#include "observe/requests.h"
+#include "observe/sample.h"
+#include "remediate/engine.h"
+#include "remediate/facts.h"
+#include "remediate/job.h"
+#include "serve/control.h"
+#include "serve/metrics.h"
+#include "serve/server.h"
+
+#define WORKER_QUEUE_MAX 64
+#define RATE_WINDOW_NS (5ULL * 1000000000ULL)
+
+struct daemon;
+
+/* One thread that does what is slow, in the order given. */
+struct worker {
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct job *queue[WORKER_QUEUE_MAX];
+	size_t head, nr;
+	bool stop;
+};
+
+struct daemon {
+	const struct config *config;
+	pthread_mutex_t lock;
+	uint64_t started_ns;
+	int kernel_lock;              /* one daemon for each network namespace */
+
+	struct store *store;          /* NULL: no disk; incidents are kept in memory alone */
+	struct registry *registry;
+	struct observer *observer;    /* NULL: this kernel cannot; observer_lack says why */
+	char observer_lack[320];
+	struct requests *requests;
+	struct detector *detector;
+	struct diagnoser *diagnoser;
+	struct faults *faults;
+	struct facts *facts;
+	struct engine *engine;
+	struct llm *llm;
+	struct server *server;
+	struct worker worker;
+	struct executor executor;
+
+	sd_event *event;
+	sd_event_source *timer;
+	uint64_t tick_ns;             /* the period now */
+	uint64_t next_scan_ns;
+	bool warm;                    /* the baselines were full once */
+	uint64_t late_ticks;          /* came more than a period late */
+	uint64_t failed_reads;
+
+	struct recent *recent;        /* the last RATE_WINDOW_NS, for people */
+	struct verdict verdicts[SERVICE_MAX];
+	size_t nr_verdicts;
+};
+
+/* run_tick.c */
+
+/** daemon_tick() - one turn of the whole line, packet counters to actions. Main thread. */
+void daemon_tick(struct daemon *d, uint64_t now_ns);
+
+/** daemon_scan() - look for services that came, changed or went, and tell every stage. Under the lock. */
+void daemon_scan(struct daemon *d, uint64_t now_ns);
+
+/** daemon_sync_service() - tell kernel and faults what @s looks like now. Under the lock. */
+void daemon_sync_service(struct daemon *d, const struct service *s);
+
+/** daemon_drop_service() - forget it everywhere. Under the lock. */
+void daemon_drop_service(struct daemon *d, uint32_t id);
+
+/* run_config.c */
+
+/** run_engine_config() - the options as remediation wants them. 0 or -errno; what is wrong was logged. */
+int run_engine_config(const struct config *c, struct engine_config *ret);
+
+/** run_faults_config() - the options as the injector wants them. */
+void run_faults_config(const struct config *c, struct faults_config *ret);
+
+/* run_worker.c */
+
+/** worker_start() - 0 or -errno. */
+int worker_start(struct daemon *d);
+/** worker_stop() - finish the job at hand, drop the rest, join. Without the lock. */
+void worker_stop(struct daemon *d);
+/** worker_submit() - engine_ops.submit: takes ownership on 0; -ENOSPC when the queue is full. */
+int worker_submit(void *ctx, struct job *j);
+
+/* run_ops.c */
+
+extern const struct control_ops daemon_ops;
+
+/* run_view.c: the daemon's state as the interface's objects. All under the lock. */
+
+cJSON *view_health(struct daemon *d);
+cJSON *view_service(struct daemon *d, const struct service *s);
+cJSON *view_graph(struct daemon *d);
+cJSON *view_scores(struct daemon *d);
+
+/** view_degradation() - 0: all works; 1: some detail is missing; 2: tasks or requests in flight are; 3: nothing is observed. */
+int view_degradation(const struct daemon *d);
+
+/** view_metrics() - add every series. 0 or -ENOMEM. (run_metrics.c) */
+int view_metrics(struct daemon *d, struct metrics *m);
+
+/** view_verdict() - the newest verdict on a service; NULL where there is none. */
+const struct verdict *view_verdict(const struct daemon *d, uint32_t service);
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "run_daemon.h"
+
+#define SCAN_NS NSEC_PER_SEC
+
+void daemon_sync_service(struct daemon *d, const struct service *s)
+{
+	if (d->observer)
+		observer_set_service(d->observer, s);
+	faults_service(d->faults, s);
+}
+
+void daemon_drop_service(struct daemon *d, uint32_t id)
+{
+	faults_drop_service(d->faults, id);
+	if (d->observer)
+		observer_drop_service(d->observer, id);
+	detector_forget(d->detector, id);
+	diagnoser_forget(d->diagnoser, id);
+	recent_forget(d->recent, id);
+}
+
+static void on_change(void *ctx, const struct service *s, bool gone)
+{
+	struct daemon *d = ctx;
+
+	if (gone) {
+		log_info("service %s is gone", s->name);
+		daemon_drop_service(d, s->id);
+	} else {
+		daemon_sync_service(d, s);
+	}
+}
+
+void daemon_scan(struct daemon *d, uint64_t now_ns)
+{
+	d->next_scan_ns = now_ns + SCAN_NS;
+	registry_scan(d->registry, now_ns);
+	registry_changes(d->registry, on_change, d);
+}
+
+static void on_request(void *ctx, const struct abi_request *r)
+{
+	requests_add(((struct daemon *)ctx)->requests, r);
+}
+
+/* The counters of one tick; an empty tick where this kernel gives none. */
+static void read_tick(struct daemon *d, uint64_t now_ns, struct tick *t)
+{
+	*t = (struct tick){ .at_ns = now_ns, .span_ns = d->tick_ns };
+	if (!d->observer)
+		return;
+	/* On failure the next read covers both spans: nothing is lost, this tick stays empty. */
+	if (observer_read(d->observer, now_ns, d->registry, t) < 0)
+		d->failed_reads++;
+	observer_requests(d->observer, on_request, d);
+}
+
+static void gather_facts(struct daemon *d, const struct tick *t)
+{
+	const struct service *s;
+
+	facts_begin(d->facts, t);
+	for (size_t i = 0; (s = registry_at(d->registry, i)); i++)
+		facts_add(d->facts, t, s);
+}
+
+static bool any_anomalous(const struct daemon *d)
+{
+	for (size_t i = 0; i < d->nr_verdicts; i++)
+		if (d->verdicts[i].anomalous)
+			return true;
+	return false;
+}
+
+static void log_verdicts(const struct daemon *d)
+{
+	for (size_t i = 0; i < d->nr_verdicts; i++) {
+		const struct verdict *v = &d->verdicts[i];
+		if (v->opened)
+			log_as(v->name, LOG_LEVEL_WARNING, NULL, "anomaly (%s, score %.3f over %.3f): %s",
+			       scorer_name(v->scorer), v->score, v->threshold, v->why);
+		else if (v->closed)
+			log_as(v->name, LOG_LEVEL_INFO, NULL, "anomaly over");
+	}
+}
+
+static void judge(struct daemon *d, const struct tick *t)
+{
+	struct diagnosis diagnosis;
+	bool anomalous;
+	size_t nr_facts;
+
+	detector_tick(d->detector, t, d->verdicts, SERVICE_MAX, &d->nr_verdicts);
+	log_verdicts(d);
+	diagnoser_feed(d->diagnoser, t, d->verdicts, d->nr_verdicts);
+	anomalous = any_anomalous(d);
+	if (anomalous)
+		diagnoser_run(d->diagnoser, &diagnosis);
+	gather_facts(d, t);
+
+	const char *kill_switch = d->config->remediate.kill_switch;
+	const struct service_facts *facts = facts_list(d->facts, &nr_facts);
+	engine_tick(d->engine, &(struct engine_input){
+		.now_ns = t->at_ns,
+		.verdicts = d->verdicts,
+		.nr_verdicts = d->nr_verdicts,
+		.diagnosis = anomalous ? &diagnosis : NULL,
+		.facts = facts,
+		.nr_facts = nr_facts,
+		.kill_switch = *kill_switch && access(kill_switch, F_OK) == 0,
+	});
+}
+
+static void on_fault_ended(const struct fault *f, void *ctx)
+{
+	(void)ctx;
+	log_as(f->req.service, f->state == FAULT_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, NULL,
+	       "fault %s (%s) %s: %s", f->id, fault_types()[f->req.type].name, fault_state_name(f->state), f->says);
+}
+
+static void tick_faults(struct daemon *d)
+{
+	const struct service *s;
+
+	for (size_t i = 0; d->observer && (s = registry_at(d->registry, i)); i++)
+		faults_observed(d->faults, s->id, observer_served(d->observer, s->id));
+	faults_tick(d->faults, clock_boot_ns(), on_fault_ended, d);
+}
+
+void daemon_tick(struct daemon *d, uint64_t now_ns)
+{
+	struct tick t;
+
+	pthread_mutex_lock(&d->lock);
+	if (now_ns >= d->next_scan_ns)
+		daemon_scan(d, now_ns);
+	read_tick(d, now_ns, &t);
+	judge(d, &t);
+	tick_faults(d);
+	recent_push(d->recent, &t);
+
+	/* Short ticks only until the baselines are full: then a second is enough, and costs a tenth. */
+	if (!d->warm && detector_warm(d->detector)) {
+		d->warm = true;
+		d->tick_ns = d->config->observe.tick_ns;
+		log_info("every baseline is full (%u samples): the forest decides from here on, one tick is %.1f s",
+			 d->config->detect.baseline, (double)d->tick_ns / 1e9);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
