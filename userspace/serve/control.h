@@ -30,10 +30,9 @@
 #include "discover/service.h"
 
 #define CONTROL_ID_MAX 32        /* bytes with the NUL of a fault's or incident's id: [A-Za-z0-9-] */
-#define CONTROL_TYPE_MAX 32      /* of a fault's type */
-#define CONTROL_SLOT_MAX 32
-#define CONTROL_ALERTS_MAX 64    /* of one POST /analyze */
 #define CONTROL_ITEMS_MAX 1000   /* most that ?limit= may ask for */
+#define CONTROL_INCIDENTS_MAX 200 /* the same for incidents, which are large */
+#define CONTROL_WHY_MAX 200      /* bytes with the NUL of a person's reason */
 
 struct metrics;
 
@@ -62,15 +61,10 @@ struct control_attach {
 	bool supervised;                /* something starts it again: a repair may kill it */
 };
 
-/* POST /v1/faults. */
+/* POST /v1/faults: the body as it came, for fault_request_parse(). */
 struct control_arm {
-	char service[SERVICE_NAME_MAX]; /* "self" is already replaced by the caller's service */
-	char type[CONTROL_TYPE_MAX];    /* as given, not yet looked up */
-	const cJSON *params;            /* object with numbers, texts and arrays of texts, or NULL; names not looked up */
-	const cJSON *match;             /* object with texts and numbers, or NULL; names not looked up */
-	double probability;             /* 0..1; 1 when not given */
-	uint64_t duration_ns;           /* 0: not given, until reset or the daemon's cap */
-	char slot[CONTROL_SLOT_MAX];    /* "": none. Arming again in (service, slot) replaces what is there */
+	char service[SERVICE_NAME_MAX]; /* a valid name; "self" is already replaced by the caller's service */
+	const cJSON *body;              /* object with texts service (replaced likewise) and type; the rest not looked at */
 	bool dry_run;                   /* answer the fault as it would be, arm nothing */
 };
 
@@ -84,16 +78,8 @@ struct control_requests {
 /* GET /v1/incidents: newest first. */
 struct control_incidents {
 	char state[24];                 /* "": all; else one of the states of API.md */
-	bool open;                      /* only those not closed */
-	size_t limit;
-};
-
-/* One anomaly or alert out of a POST /analyze, whichever of the two forms came. */
-struct control_alert {
-	char service[SERVICE_NAME_MAX];
-	bool firing;                    /* false: an Alertmanager's "resolved" */
-	double score;                   /* NAN when not given */
-	char why[160];                  /* anomaly's why, or the alert's summary/description/alertname; untrusted text */
+	char before[CONTROL_ID_MAX];    /* "": from the newest; else only ids below it */
+	size_t limit;                   /* 1..CONTROL_INCIDENTS_MAX */
 };
 
 struct control_ops {
@@ -126,16 +112,23 @@ struct control_ops {
 
 	int (*incidents)(void *ctx, const struct control_incidents *which, cJSON **ret, struct problem *p);
 	int (*incident)(void *ctx, const char *id, cJSON **ret, struct problem *p);
-	/* Both answer the incident. 409: it does not wait for approval. */
-	int (*approve)(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p);
-	int (*reject)(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p);
+	/*
+	 * Both answer the incident. 409: it does not wait for approval. @action: the action that was meant, NULL
+	 * for the one whose turn it is. @why: a person's words, untrusted; "" for none.
+	 */
+	int (*approve)(void *ctx, const struct caller *who, const char *id, const char *action, cJSON **ret,
+		       struct problem *p);
+	int (*reject)(void *ctx, const struct caller *who, const char *id, const char *why, cJSON **ret,
+		      struct problem *p);
 	/* A post-mortem in Markdown; *ret is free()d by the caller. */
 	int (*report)(void *ctx, const char *id, char **ret, struct problem *p);
-	/* Answers the incident that was opened or found. @nr is at least 1. 404: no such service. */
-	int (*analyze)(void *ctx, const struct caller *who, const struct control_alert *alerts, size_t nr, cJSON **ret,
-		       struct problem *p);
+	/*
+	 * @body: an object, an anomaly or an Alertmanager webhook; what it means is engine_analyze()'s. Answers the
+	 * incident that was opened or found; *ret stays NULL where a resolved alert concerned none.
+	 */
+	int (*analyze)(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret, struct problem *p);
 
-	/* {"mode":"observe|suggest|auto-safe"}; set_mode gets one of the three and answers the same. */
+	/* {"mode":"observe|suggest|auto-safe|auto"}; set_mode gets one of the four and answers the same. */
 	int (*mode)(void *ctx, cJSON **ret, struct problem *p);
 	int (*set_mode)(void *ctx, const struct caller *who, const char *mode, cJSON **ret, struct problem *p);
 

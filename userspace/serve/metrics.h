@@ -34,8 +34,9 @@ enum metric {
 	METRIC_HTTP_SERVER_DURATION,  /* (S) http_request_method, http_response_status_code, error_type, network_protocol_version, url_scheme, http_route */
 	METRIC_HTTP_CLIENT_DURATION,  /* (S) the same six, then server_address (no port: a callee is a service's name) */
 	METRIC_HTTP_SERVER_TTFB,      /* (S) the first five */
-	METRIC_REQUEST_BODY_BYTES,    /* (S) - counter: bytes of requests as a server, headers included */
-	METRIC_RESPONSE_BODY_BYTES,   /* (S) */
+	METRIC_REQUEST_BYTES,         /* (S) counter: as a server, headers included */
+	METRIC_RESPONSE_BYTES,        /* (S) counter: as a server, headers included */
+	METRIC_UNTIMED,               /* (S) counter: finished requests that no histogram holds */
 	METRIC_CPU_SECONDS,           /* (S) cpu_mode */
 	METRIC_RUNQUEUE,              /* (S) */
 	METRIC_EDGE_REQUESTS,         /* client, server, failed="true|false" */
@@ -45,8 +46,8 @@ enum metric {
 	METRIC_ANOMALY_SCORE,         /* (S) gauge 0..1 */
 	METRIC_ANOMALY_ACTIVE,        /* (S) gauge 0 or 1 */
 	METRIC_BASELINE_SAMPLES,      /* (S) gauge */
-	METRIC_INCIDENTS,             /* (S) result; counter */
-	METRIC_REMEDIATIONS,          /* (S) action, result; counter */
+	METRIC_INCIDENTS,             /* result; counter */
+	METRIC_REMEDIATIONS,          /* action, result; counter */
 	METRIC_FAULTS_ACTIVE,         /* (S) type; gauge */
 	METRIC_FAULT_REQUESTS,        /* (S) type, outcome="touched|spared"; counter */
 	METRIC_WORKLOAD_INFO,         /* (S) service_instance_id, container_id, systemd_unit; value 1 */
@@ -60,7 +61,7 @@ enum metric {
 	METRIC_MAP_EVICTIONS,         /* map; counter */
 	METRIC_SERIES_OVERFLOW,       /* metric; counter: written by the renderer itself */
 	METRIC_DEGRADATION,           /* gauge 0 (all works) .. 3 */
-	METRIC_HTTP_API_REQUESTS,     /* outcome="answered|origin|token|slow"; counter: our own interface */
+	METRIC_API_REQUESTS,          /* outcome="answered|origin|token|slow"; counter: our own interface */
 	NR_METRICS,
 };
 
@@ -73,18 +74,23 @@ struct metric_exemplar {
 
 struct metrics;
 
-/**
- * metrics_new() - an empty snapshot.
- * @namespace: service_namespace of every series that has a service_name; NULL or "": the label is left out.
- * *ret is freed with metrics_free(). 0 or -ENOMEM.
- */
-int metrics_new(const char *namespace, struct metrics **ret);
+/** metrics_new() - an empty snapshot; *ret is freed with metrics_free(). 0 or -ENOMEM. */
+int metrics_new(struct metrics **ret);
 void metrics_free(struct metrics *m);
+
+/** metrics_set_namespace() - service_namespace of every series that has a service_name; copied, cut at 63 bytes.
+ * "" leaves the label out, which is the default. */
+void metrics_set_namespace(struct metrics *m, const char *namespace);
+
+static inline void metrics_freep(struct metrics **m)
+{
+	metrics_free(*m);
+}
 
 /**
  * metrics_add() - add @value to the counter or gauge with these labels.
- * @values: METRICS_LABELS_MAX texts at most, as the enum's comment lists them; NULL or "" leaves a label out;
- * NULL-ended where fewer are given, so a label in the middle that has no value is passed as "".
+ * @values: NULL-ended, METRICS_LABELS_MAX texts at most, as the enum's comment lists them; "" leaves a label
+ * out, and so does ending early. NULL: the overflow series.
  * Text need not be UTF-8. 0, -EINVAL (a histogram family, or more labels than it has) or -ENOMEM.
  */
 int metrics_add(struct metrics *m, enum metric which, const char *const *values, double value);

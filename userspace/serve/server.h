@@ -86,7 +86,7 @@ void server_stop(struct server *s);
 uint16_t server_port(const struct server *s, enum server_part part);
 
 /** server_stats() - a snapshot; any thread. */
-void server_stats(const struct server *s, struct server_stats *ret);
+void server_stats(struct server *s, struct server_stats *ret);
 
 /**
  * server_read_token() - the token in @path: its first line, SERVER_TOKEN_MIN to SERVER_TOKEN_MAX printable
