@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "serve/listen.h"
 #include "services/common/forward.h"
-#include "services/common/listen.h"
 
 #define HEADERS_MAX (32 << 10)
 #define THREAD_STACK (512 << 10)
@@ -402,7 +402,9 @@ static const char *token_for(const struct options *o)
 static int start(const struct service_def *def, const struct options *o, struct MHD_Daemon **ret, char *why, size_t size)
 {
 	const char *token = token_for(o);
-	int fd = -1;
+	CLEANUP(closep) int fd = -1;
+	struct problem p;
+	uint16_t port;
 
 	if (token && !*token) {
 		snprintf(why, size, "%.64s is not a loopback address: set ARCHAIC_TOKEN (16 bytes or more) first",
@@ -413,24 +415,28 @@ static int start(const struct service_def *def, const struct options *o, struct 
 	int err = merge_routes(def) ?: forward_init(o->name, getenv("ARCHAIC_SOCKET"), token);
 	if (!err && def->start)
 		err = def->start(o->port, why, size);
-	if (!err)
-		err = listen_open(o->listen, o->port, &fd, why, size);
 	if (err)
 		return err;
+	err = listen_tcp(o->listen, o->port, "--port", &fd, &port, &p);
+	if (err) {
+		snprintf(why, size, "%s", p.detail);
+		return err;
+	}
 
 	*ret = start_mhd(fd);
-	if (*ret)
-		return 0;
-	snprintf(why, size, "cannot start the HTTP server: no memory or no threads");
-	close(fd);
-	return -ENOMEM;
+	if (!*ret) {
+		snprintf(why, size, "cannot start the HTTP server: no memory or no threads");
+		return -ENOMEM;
+	}
+	fd = -1; /* libmicrohttpd's */
+	return 0;
 }
 
 int service_run(const struct service_def *def, int argc, char **argv)
 {
 	struct options o;
 	struct MHD_Daemon *d = NULL;
-	char why[256] = "cannot start: libsodium or libcurl cannot be initialised";
+	char why[384] = "cannot start: libsodium or libcurl cannot be initialised";
 	sigset_t signals;
 	int sig;
 
