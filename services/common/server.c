@@ -396,7 +396,7 @@ static const char *token_for(const struct options *o)
 {
 	const char *token = getenv("ARCHAIC_TOKEN");
 
-	return listen_is_loopback(o->listen) ? NULL : token && strlen(token) >= 16 ? token : "";
+	return address_is_loopback(o->listen) ? NULL : token && strlen(token) >= 16 ? token : "";
 }
 
 static int start(const struct service_def *def, const struct options *o, struct MHD_Daemon **ret, char *why, size_t size)
