@@ -39,7 +39,7 @@ static bool parse_address(const char *text, uint16_t port, union address *ret, s
 	return true;
 }
 
-bool listen_is_loopback(const char *address)
+bool address_is_loopback(const char *address)
 {
 	union address a;
 	socklen_t len;

@@ -21,8 +21,8 @@
 int listen_tcp(const char *address, uint16_t port, const char *option, int *ret_fd, uint16_t *ret_port,
 	       struct problem *p);
 
-/** listen_is_loopback() - is the numeric @address the host's own? False for what is no address. */
-bool listen_is_loopback(const char *address);
+/** address_is_loopback() - is the numeric @address the host's own? False for what is no address. */
+bool address_is_loopback(const char *address);
 
 /**
  * listen_unix() - a listening Unix socket, 0660 root:@group, or 0600 where there is no such group.

@@ -46,8 +46,8 @@ enum metric {
 	METRIC_ANOMALY_SCORE,         /* (S) gauge 0..1 */
 	METRIC_ANOMALY_ACTIVE,        /* (S) gauge 0 or 1 */
 	METRIC_BASELINE_SAMPLES,      /* (S) gauge */
-	METRIC_INCIDENTS,             /* result; counter */
-	METRIC_REMEDIATIONS,          /* action, result; counter */
+	METRIC_INCIDENTS,             /* (S) result; counter */
+	METRIC_REMEDIATIONS,          /* (S) action, result; counter */
 	METRIC_FAULTS_ACTIVE,         /* (S) type; gauge */
 	METRIC_FAULT_REQUESTS,        /* (S) type, outcome="touched|spared"; counter */
 	METRIC_WORKLOAD_INFO,         /* (S) service_instance_id, container_id, systemd_unit; value 1 */

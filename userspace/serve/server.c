@@ -69,7 +69,7 @@ static int bind_tcp(struct server *s, enum server_part part, int port, const cha
 
 	struct listener *l = add_listener(s, part);
 	int err = listen_tcp(s->listen, (uint16_t)port, option, &l->fd, &l->port, p);
-	l->needs_token = !err && !listen_is_loopback(s->listen);
+	l->needs_token = !err && !address_is_loopback(s->listen);
 	if (!l->needs_token || s->token)
 		return err;
 	problem_set(p, 403,

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fake_control.h - a daemon behind /v1 that does nothing and remembers what it was asked.
+ *
+ * Services "db" and "auth"; one fault "f-db" on db; one incident "i-0001" that waits for approval.
+ * Arming answers a fault that echoes the body. Thread-safe.
+ */
+#ifndef ARCHAIC_FAKE_CONTROL_H
+#define ARCHAIC_FAKE_CONTROL_H
+
+#include <pthread.h>
+
+#include "serve/control.h"
+
+struct fake_control {
+	pthread_mutex_t lock;
+	char self[SERVICE_NAME_MAX];  /* what every process belongs to; "": none */
+	unsigned hold_ms;             /* health answers so late */
+	unsigned calls;               /* of anything that changes something */
+	struct caller who;            /* the last such call's */
+	struct control_attach attach;
+	struct control_requests requests;
+	struct control_incidents incidents;
+	char service[SERVICE_NAME_MAX], id[CONTROL_ID_MAX], action[64], why[256], mode[16];
+	bool dry_run, all;            /* the last disarm_all was for every service */
+	bool broken;                  /* every reading function fails without a reason */
+};
+
+void fake_control_init(struct fake_control *f);
+
+extern const struct control_ops fake_control_ops;
+
+#endif
