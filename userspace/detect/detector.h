@@ -39,7 +39,7 @@ struct detector;
 
 struct detector_config {
 	uint64_t seed;             /* of all random draws: the same ticks give the same verdicts */
-	size_t shadow_samples;     /* 256; at least 32 */
+	size_t shadow_samples;     /* 256; at least 100 */
 	size_t baseline_samples;   /* 1024; shadow_samples .. 2048 */
 	unsigned calm_ticks;       /* votes without suspicion that close an anomaly: 12 */
 	uint64_t tree_period_ns;   /* the oldest tree is replaced this often: 10 s */

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The blob: a header, then one record a service, native byte order (a blob of the other kind of
+ * machine fails the magic and is learned anew), then a checksum over all before it.
+ *
+ *	u64 magic, u32 version, u32 nr_features, u64 features_hash, u32 nr_services, u32 0
+ *	{ char name[64], u32 nr_rows, u32 0, float rows[nr_rows][nr_features] } ...
+ *	u64 FNV-1a
+ *
+ * Rows are in the order of time, as far as the reservoir still knows it.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "detect/detector_state.h"
+
+#define BLOB_MAGIC 0x31656e696c657361ULL /* "aseline1" */
+#define BLOB_VERSION 1
+
+struct blob_header {
+	uint64_t magic;
+	uint32_t version, nr_features;
+	uint64_t hash;
+	uint32_t nr_services, spare;
+};
+
+struct blob_record {
+	char name[SERVICE_NAME_MAX];
+	uint32_t nr_rows, spare;
+};
+
+_Static_assert(sizeof(struct blob_header) == 32, "no padding");
+_Static_assert(sizeof(struct blob_record) == 72, "no padding");
+
+static uint64_t checksum(const void *data, size_t len)
+{
+	const unsigned char *p = data;
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+struct ordered {
+	uint32_t order, row;
+};
+
+static int by_order(const void *a, const void *b)
+{
+	const struct ordered *x = a, *y = b;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+static int save_rows(struct buf *b, const char *name, float (*rows)[NR_FEATURES], size_t nr, const uint32_t *order)
+{
+	struct blob_record r = { .nr_rows = (uint32_t)nr };
+	CLEANUP(freep) struct ordered *sorted = calloc(MAX(nr, (size_t)1), sizeof(*sorted));
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++)
+		sorted[i] = (struct ordered){ order ? order[i] : (uint32_t)i, (uint32_t)i };
+	qsort(sorted, nr, sizeof(*sorted), by_order);
+
+	memcpy(r.name, name, strnlen(name, sizeof(r.name) - 1));
+	int err = buf_add(b, &r, sizeof(r));
+	for (size_t i = 0; i < nr && !err; i++)
+		err = buf_add(b, rows[sorted[i].row], sizeof(rows[0]));
+	return err;
+}
+
+int detector_save(const struct detector *d, struct buf *b)
+{
+	size_t begin = b->len;
+	struct blob_header h = {
+		.magic = BLOB_MAGIC,
+		.version = BLOB_VERSION,
+		.nr_features = NR_FEATURES,
+		.hash = features_hash(),
+		.nr_services = (uint32_t)MIN(d->nr_entries + d->nr_restored, (size_t)SERVICE_MAX),
+	};
+	size_t left = h.nr_services;
+	int err = buf_add(b, &h, sizeof(h));
+
+	for (size_t i = 0; i < d->nr_entries && left && !err; i++, left--) {
+		const struct baseline *base = &d->entries[i]->baseline;
+		err = save_rows(b, d->entries[i]->name, base->rows, base->nr, base->order);
+	}
+	/* Who was not seen this time may come back the next. */
+	for (size_t i = 0; i < d->nr_restored && left && !err; i++, left--)
+		err = save_rows(b, d->restored[i].name, d->restored[i].rows, d->restored[i].nr, NULL);
+	if (err)
+		return err;
+	uint64_t sum = checksum(b->data + begin, b->len - begin);
+	return buf_add(b, &sum, sizeof(sum));
+}
+
+/* ---- loading; the bytes are untrusted */
+
+struct reader {
+	const unsigned char *at;
+	size_t left;
+};
+
+static bool take(struct reader *r, void *to, size_t len)
+{
+	if (r->left < len)
+		return false;
+	memcpy(to, r->at, len);
+	r->at += len;
+	r->left -= len;
+	return true;
+}
+
+static void restored_release(struct restored *all)
+{
+	for (size_t i = 0; i < SERVICE_MAX; i++)
+		free(all[i].rows);
+}
+
+static void restored_freep(struct restored **all)
+{
+	if (*all)
+		restored_release(*all);
+	free(*all);
+}
+
+static int read_record(struct reader *r, struct restored *ret)
+{
+	struct blob_record rec;
+
+	if (!take(r, &rec, sizeof(rec)) || rec.nr_rows > BASELINE_MAX || !memchr(rec.name, 0, sizeof(rec.name)) ||
+	    !service_name_valid(rec.name))
+		return -EINVAL;
+	memcpy(ret->name, rec.name, sizeof(ret->name));
+	ret->nr = rec.nr_rows;
+	ret->rows = calloc(MAX(ret->nr, (size_t)1), sizeof(*ret->rows));
+	if (!ret->rows)
+		return -ENOMEM;
+	if (!take(r, ret->rows, ret->nr * sizeof(*ret->rows)))
+		return -EINVAL;
+	for (size_t i = 0; i < ret->nr; i++)
+		for (size_t f = 0; f < NR_FEATURES; f++)
+			/* Logarithms of seconds and counts: nothing honest is beyond this. NaN is "missing". */
+			if (fabsf(ret->rows[i][f]) > 100)
+				return -EINVAL;
+	return 0;
+}
+
+int detector_load(struct detector *d, const void *data, size_t len)
+{
+	struct reader r = { data, len };
+	struct blob_header h;
+	uint64_t sum;
+
+	if (len < sizeof(h) + sizeof(sum) || !take(&r, &h, sizeof(h)) || h.magic != BLOB_MAGIC)
+		return -EINVAL;
+	r.left -= sizeof(sum);
+	memcpy(&sum, (const char *)data + len - sizeof(sum), sizeof(sum));
+	if (sum != checksum(data, len - sizeof(sum)))
+		return -EINVAL;
+	if (h.version != BLOB_VERSION || h.nr_features != NR_FEATURES || h.hash != features_hash())
+		return -ESTALE;
+	if (h.nr_services > SERVICE_MAX)
+		return -EINVAL;
+
+	CLEANUP(restored_freep) struct restored *all = calloc(SERVICE_MAX, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	for (size_t i = 0; i < h.nr_services; i++) {
+		int err = read_record(&r, &all[i]);
+		if (err)
+			return err;
+	}
+	if (r.left)
+		return -EINVAL;
+
+	restored_release(d->restored);
+	memcpy(d->restored, all, sizeof(d->restored));
+	memset(all, 0, SERVICE_MAX * sizeof(*all));
+	d->nr_restored = h.nr_services;
+	for (size_t i = 0; i < d->nr_entries; i++) {
+		int err = d->entries[i]->baseline.nr ? 0 : detector_restore(d, d->entries[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int detector_restore(struct detector *d, struct entry *e)
+{
+	for (size_t i = 0; i < d->nr_restored; i++) {
+		struct restored *r = &d->restored[i];
+		if (strcmp(r->name, e->name) != 0)
+			continue;
+		for (size_t k = 0; k < r->nr; k++) {
+			double v[NR_FEATURES];
+			for (size_t f = 0; f < NR_FEATURES; f++)
+				v[f] = r->rows[k][f];
+			baseline_learn(&e->baseline, v);
+		}
+		free(r->rows);
+		*r = d->restored[--d->nr_restored];
+		d->restored[d->nr_restored] = (struct restored){ 0 };
+		return 0;
+	}
+	return 0;
+}
