@@ -109,8 +109,10 @@ struct incident {
 
 	struct diagnosis diagnosis; /* the one in force; known: causes[0] is the root */
 	bool has_diagnosis;
-	uint32_t settled_root;      /* of the diagnosis that the plan was made for; 0: none */
+	bool external_diagnosis;    /* it only repeats what an outside alert says */
+	uint32_t settled_root;      /* that the plan was made for; 0: none */
 	unsigned root_streak;       /* ticks in a row with the same root */
+	uint32_t rival_root;        /* another root that a later diagnosis names while we act; noted once */
 
 	uint32_t members[INCIDENT_MEMBERS_MAX]; /* services whose anomalies belong here */
 	size_t nr_members;
@@ -138,7 +140,8 @@ struct incident {
 	unsigned dropped;           /* entries that no list had room for */
 
 	/* The engine's own book-keeping. */
-	bool dirty;                 /* not yet handed to the store */
+	bool dirty;                 /* changed since ops.changed() was told */
+	bool unsaved;               /* changed since it was handed to the store */
 	bool planning;              /* a model is being asked */
 	uint64_t job;               /* the job it waits for; 0: none */
 	uint64_t wait_since_ns;     /* asking the guard for this candidate since */
@@ -156,6 +159,12 @@ void incident_add_member(struct incident *i, uint32_t service);
 
 /** incident_add_evidence() - a zeroed entry with its id set; NULL when full (counted). */
 struct incident_evidence *incident_add_evidence(struct incident *i);
+
+/** incident_init() - number and times set; @wall_ms: the wall time of @now_ns. */
+void incident_init(struct incident *i, uint32_t nr, uint64_t now_ns, int64_t wall_ms);
+
+/** incident_acted() - did an action of ours change something? */
+bool incident_acted(const struct incident *i);
 
 /** incident_root() - the root cause; NULL while unknown. Borrowed. */
 const struct cause *incident_root(const struct incident *i);

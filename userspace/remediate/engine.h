@@ -75,7 +75,7 @@ struct engine_input {
 };
 
 struct engine_stats {
-	uint64_t opened, repaired, escalated, healed, unverified, rejected;
+	uint64_t opened, merged, repaired, escalated, healed, unverified, rejected;
 	uint64_t actions, actions_failed, actions_nothing;
 	uint64_t plans_playbook, plans_model, plans_fell_back;
 	uint64_t live_full;        /* anomalies that found no room */
@@ -89,13 +89,14 @@ struct engine;
 /**
  * engine_new() - @config and @ops are copied.
  * @store: borrowed, may be NULL. Read here (ids go on, the history is learned, incidents left open
- * by an earlier life are closed with a note) and by engine_list_json() and friends; written by jobs.
+ * by an earlier life are closed with a note) and by engine_list_json() and friends; written by jobs and, for
+ * what is still queued then, by engine_free().
  * 0, -ENOMEM, or the store's error.
  */
 int engine_new(const struct engine_config *config, const struct engine_ops *ops, struct store *store,
 	       uint64_t now_ns, struct engine **ret);
 
-/** engine_free() - jobs that are out must be freed by whoever holds them. */
+/** engine_free() - writes what is still queued for the store; jobs that are out must be freed by whoever holds them. */
 void engine_free(struct engine *e);
 
 /** engine_tick() - one step of everything. */

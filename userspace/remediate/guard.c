@@ -214,6 +214,7 @@ static struct guard_verdict check_harm(const struct guard *g, const struct guard
 	v.nr_witnesses = guard_witnesses(l, q->target, v.witnesses);
 	if (a->risk >= 1 && v.nr_witnesses < l->witnesses) {
 		v.answer = GUARD_WAIT;
+		v.lacks_witnesses = true;
 		v.why = "too few independent witnesses say that the service is not serving";
 		return v;
 	}

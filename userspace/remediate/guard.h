@@ -6,8 +6,8 @@
  * and now_ns in, a verdict with a static sentence out; guard_record() alone
  * changes its memory. It refuses rather than forgets: when its memory is full,
  * the answer is no.
- * Limits as in Google's SRE workbook, ch. "Canarying releases", and STRATUS
- * (arXiv 2506.02009): one thing at a time, small, undone when it did not help.
+ * Limits as in Google's SRE workbook, ch. "Canarying releases", and
+ * as STRATUS does: one thing at a time, small, undone when it did not help.
  * Not thread-safe.
  */
 #ifndef ARCHAIC_GUARD_H
@@ -61,6 +61,7 @@ struct guard_verdict {
 	enum guard_answer answer;
 	const char *why;          /* static sentence, never NULL */
 	uint64_t until_ns;        /* when waiting has a known end; else 0 */
+	bool lacks_witnesses;     /* that is what it waits for */
 	unsigned nr_witnesses;
 	const char *witnesses[GUARD_WITNESSES_MAX]; /* static phrases */
 };

@@ -36,6 +36,8 @@
 #define LLM_KEY_MAX 512
 #define LLM_URL_MAX 384
 #define LLM_BODY_MAX (256 * 1024)
+#define LLM_REQUEST_MAX (64 * 1024)
+#define LLM_WHY_CHARS 300
 
 enum llm_format { LLM_OFF, LLM_GEMINI, LLM_OPENAI };
 
@@ -44,8 +46,8 @@ enum llm_schema_mode { LLM_SCHEMA, LLM_JSON_OBJECT, LLM_PROMPT_ONLY };
 
 struct llm_config {
 	enum llm_format format;
-	char base[256];             /* "https://…"; no path, no query */
-	char model[PLAN_MODEL_MAX]; /* [A-Za-z0-9._:/-]; ':' and '/' not for Gemini */
+	char base[256];             /* "https://host[:port][/path]"; no user, query or fragment */
+	char model[PLAN_MODEL_MAX]; /* [A-Za-z0-9._:/-], no ".."; ':' and '/' not for Gemini */
 	char key[LLM_KEY_MAX];      /* "": none is sent */
 	uint32_t connect_timeout_ms; /* 2000 */
 	uint32_t timeout_ms;        /* 15000: over all tries */
