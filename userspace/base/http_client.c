@@ -237,8 +237,12 @@ static int finish(struct http_client *c, CURLcode code, const struct call *call)
 {
 	struct http_client_response *ret = call->ret;
 	enum http_client_error e = classify(code, call);
-	long status = 0;
+	long status = 0, sent = 0;
 
+	/* Said of our URL's scheme, but also of an answer that begins like no HTTP known today. */
+	curl_easy_getinfo(c->curl, CURLINFO_REQUEST_SIZE, &sent);
+	if (code == CURLE_UNSUPPORTED_PROTOCOL && sent)
+		e = HTTP_CLIENT_PROTOCOL;
 	curl_easy_getinfo(c->curl, CURLINFO_TOTAL_TIME, &ret->seconds);
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (e == HTTP_CLIENT_TOO_LARGE) {
