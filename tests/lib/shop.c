@@ -23,9 +23,9 @@
 
 const char *shop_path(const char *name)
 {
-	static char paths[4][PATH_MAX + 64];
+	static char paths[16][PATH_MAX + 64];
 	static unsigned int next;
-	char *path = paths[next++ % 4];
+	char *path = paths[next++ % ARRAY_SIZE(paths)];
 	const char *build = getenv("ARCHAIC_BUILD");
 	char cwd[PATH_MAX];
 

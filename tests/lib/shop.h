@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/** shop_path() - "$ARCHAIC_BUILD/bin/NAME", absolute; static memory, overwritten by the fourth call after. */
+/** shop_path() - "$ARCHAIC_BUILD/bin/NAME", absolute; static memory, overwritten by the sixteenth call after. */
 const char *shop_path(const char *name);
 
 /**
