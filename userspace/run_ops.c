@@ -353,7 +353,7 @@ static int op_incidents(void *ctx, const struct control_incidents *which, cJSON 
 	LOCKED(d);
 
 	(void)p;
-	return engine_list_json(d->engine, NULL, *which->state ? which->state : NULL, (unsigned)which->limit, ret);
+	return engine_list_json(d->engine, *which->before ? which->before : NULL, *which->state ? which->state : NULL, (unsigned)which->limit, ret);
 }
 
 static int op_incident(void *ctx, const char *id, cJSON **ret, struct problem *p)
@@ -365,21 +365,23 @@ static int op_incident(void *ctx, const char *id, cJSON **ret, struct problem *p
 	return err == -ENOENT ? no_incident(p, id) : err;
 }
 
-static int op_approve(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p)
+static int op_approve(void *ctx, const struct caller *who, const char *id, const char *action, cJSON **ret,
+		      struct problem *p)
 {
 	struct daemon *d = ctx;
 	LOCKED(d);
 
-	int err = engine_approve(d->engine, clock_mono_ns(), id, NULL, who_name(who), p);
+	int err = engine_approve(d->engine, clock_mono_ns(), id, action, who_name(who), p);
 	return err ?: engine_incident_json(d->engine, id, ret);
 }
 
-static int op_reject(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p)
+static int op_reject(void *ctx, const struct caller *who, const char *id, const char *why, cJSON **ret,
+		     struct problem *p)
 {
 	struct daemon *d = ctx;
 	LOCKED(d);
 
-	int err = engine_reject(d->engine, clock_mono_ns(), id, who_name(who), "", p);
+	int err = engine_reject(d->engine, clock_mono_ns(), id, who_name(who), why, p);
 	return err ?: engine_incident_json(d->engine, id, ret);
 }
 
@@ -397,6 +399,19 @@ static int op_report(void *ctx, const char *id, char **ret, struct problem *p)
 		return err;
 	*ret = buf_take(&b);
 	return *ret ? 0 : -ENOMEM;
+}
+
+static int op_analyze(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret, struct problem *p)
+{
+	struct daemon *d = ctx;
+	const struct incident *i;
+	LOCKED(d);
+
+	int err = engine_analyze(d->engine, clock_mono_ns(), body, &i, p);
+	if (err || !i)
+		return err;
+	log_info("%s reported trouble: incident %s", who_name(who), i->id);
+	return give(incident_to_json(i), ret);
 }
 
 static int op_mode(void *ctx, cJSON **ret, struct problem *p)
@@ -453,6 +468,7 @@ const struct control_ops daemon_ops = {
 	.approve = op_approve,
 	.reject = op_reject,
 	.report = op_report,
+	.analyze = op_analyze,
 	.mode = op_mode,
 	.set_mode = op_set_mode,
 	.metrics = op_metrics,

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the machine says: listeners by one netlink dump, their holders by a walk
+ * through /proc that is made only when a listener is there that was not there
+ * at the scan before, or a holder has died.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "discover/registry_internal.h"
+#include "kernel/cgroup.h"
+#include "kernel/sockets.h"
+
+/* ---- listeners and who holds them */
+
+struct dump {
+	struct listener *list;
+	size_t nr;
+};
+
+static int add_listener(void *ctx, const struct socket_entry *s)
+{
+	struct dump *d = ctx;
+
+	if (d->nr < LISTENERS_MAX && s->inode)
+		d->list[d->nr++] = (struct listener){
+			.inode = s->inode,
+			.cgroup_id = s->cgroup_id,
+			.port = s->local_port,
+		};
+	return 0;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	uint64_t x = ((const struct listener *)a)->inode, y = ((const struct listener *)b)->inode;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct listener *find_inode(struct listener *list, size_t nr, uint64_t inode)
+{
+	const struct listener key = { .inode = inode };
+
+	return bsearch(&key, list, nr, sizeof(*list), by_inode);
+}
+
+static int add_holder(void *ctx, uint64_t inode, pid_t pid)
+{
+	struct dump *d = ctx;
+	struct listener *l = find_inode(d->list, d->nr, inode);
+
+	/* A process may hold it under several descriptors: they come one after the other. */
+	if (l && l->nr_pids < SERVICE_PIDS_MAX && (!l->nr_pids || l->pids[l->nr_pids - 1] != pid))
+		l->pids[l->nr_pids++] = pid;
+	return 0;
+}
+
+/* Holders known from the scan before, all of them still alive. */
+static bool carry_over(struct registry *r, struct listener *l)
+{
+	const struct listener *old = find_inode(r->listeners, r->nr_listeners, l->inode);
+	struct proc_stat st;
+
+	if (!old || !old->nr_pids)
+		return false;
+	for (size_t i = 0; i < old->nr_pids; i++)
+		if (proc_stat(old->pids[i], &st) < 0 || st.state == 'Z')
+			return false;
+	memcpy(l->pids, old->pids, sizeof(l->pids));
+	l->nr_pids = old->nr_pids;
+	return true;
+}
+
+int registry_dump(struct registry *r)
+{
+	CLEANUP(freep) struct listener *list = calloc(LISTENERS_MAX, sizeof(*list));
+	struct dump d = { .list = list };
+	bool walk = false;
+
+	if (!list)
+		return -ENOMEM;
+	int err = sockets_each(true, add_listener, &d);
+	if (err)
+		return err;
+	qsort(d.list, d.nr, sizeof(*d.list), by_inode);
+	for (size_t i = 0; i < d.nr; i++)
+		if (!carry_over(r, &d.list[i]))
+			walk = true;
+	if (walk) {
+		for (size_t i = 0; i < d.nr; i++)
+			d.list[i].nr_pids = 0;
+		err = proc_each_socket(0, add_holder, &d);
+		if (err)
+			return err;
+	}
+	free(r->listeners);
+	r->listeners = TAKE_PTR(list);
+	r->nr_listeners = d.nr;
+	return 0;
+}
+
+/* ---- one service */
+
+static bool holds(const struct listener *l, pid_t pid)
+{
+	for (size_t i = 0; i < l->nr_pids; i++)
+		if (l->pids[i] == pid)
+			return true;
+	return false;
+}
+
+static void add_pid(struct registry *r, struct service *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->nr_pids; i++)
+		if (s->pids[i] == pid)
+			return;
+	if (s->nr_pids < SERVICE_PIDS_MAX)
+		s->pids[s->nr_pids++] = pid;
+	else
+		r->stats.pids_overflow++;
+}
+
+static void add_port(struct registry *r, struct service *s, uint16_t port)
+{
+	for (size_t i = 0; i < s->nr_ports; i++)
+		if (s->ports[i] == port)
+			return;
+	if (s->nr_ports < SERVICE_PORTS_MAX)
+		s->ports[s->nr_ports++] = port;
+	else
+		r->stats.ports_overflow++;
+}
+
+static bool any_pid_holds(const struct service *s, const struct listener *l)
+{
+	for (size_t i = 0; i < s->nr_pids; i++)
+		if (holds(l, s->pids[i]))
+			return true;
+	return false;
+}
+
+/* By port: whoever holds a listener on it. */
+static void select_port(struct registry *r, const struct entry *e, struct service *s)
+{
+	uint16_t port = s->source == SERVICE_FOUND ? e->s.ports[0] : e->by_port;
+
+	add_port(r, s, port);
+	for (size_t i = 0; i < r->nr_listeners; i++) {
+		const struct listener *l = &r->listeners[i];
+		for (size_t k = 0; l->port == port && k < l->nr_pids; k++)
+			add_pid(r, s, l->pids[k]);
+	}
+}
+
+/* By cgroup: its processes, and the listeners that they hold or that were made in it. */
+static void select_cgroup(struct registry *r, const struct entry *e, struct service *s)
+{
+	pid_t pids[SERVICE_PIDS_MAX];
+	uint64_t id = 0;
+	ssize_t nr = cgroup_procs(e->by_cgroup, pids, SERVICE_PIDS_MAX);
+
+	cgroup_path_id(e->by_cgroup, &id);
+	if (nr > SERVICE_PIDS_MAX)
+		r->stats.pids_overflow++;
+	for (ssize_t i = 0; i < nr && i < SERVICE_PIDS_MAX; i++)
+		add_pid(r, s, pids[i]);
+	for (size_t i = 0; i < r->nr_listeners; i++)
+		if (any_pid_holds(s, &r->listeners[i]) || (id && r->listeners[i].cgroup_id == id))
+			add_port(r, s, r->listeners[i].port);
+}
+
+/*
+ * By pid: the process, and its children that hold a listener with it. Once it
+ * has died, whoever listens on its port took its place.
+ */
+static void select_pid(struct registry *r, const struct entry *e, struct service *s)
+{
+	struct proc_stat st;
+	bool alive = proc_stat(e->by_pid, &st) == 0 &&
+		     (!e->s.main_start_ticks || e->s.pids[0] != e->by_pid || st.start_ticks == e->s.main_start_ticks);
+
+	if (alive) {
+		add_pid(r, s, e->by_pid);
+		for (size_t i = 0; i < r->nr_listeners; i++) {
+			const struct listener *l = &r->listeners[i];
+			if (!holds(l, e->by_pid))
+				continue;
+			add_port(r, s, l->port);
+			for (size_t k = 0; k < l->nr_pids; k++)
+				add_pid(r, s, l->pids[k]);
+		}
+		return;
+	}
+	for (size_t p = 0; p < e->s.nr_ports; p++) {
+		add_port(r, s, e->s.ports[p]);
+		for (size_t i = 0; i < r->nr_listeners; i++)
+			for (size_t k = 0; r->listeners[i].port == e->s.ports[p] && k < r->listeners[i].nr_pids; k++)
+				add_pid(r, s, r->listeners[i].pids[k]);
+	}
+}
+
+/* The oldest process comes first: a parent is older than the workers that it made. */
+static void choose_main(struct service *s)
+{
+	struct proc_stat best = { 0 }, st;
+	size_t at = 0;
+
+	for (size_t i = 0; i < s->nr_pids; i++) {
+		if (proc_stat(s->pids[i], &st) < 0)
+			continue;
+		if (!best.pid || st.start_ticks < best.start_ticks ||
+		    (st.start_ticks == best.start_ticks && st.pid < best.pid)) {
+			best = st;
+			at = i;
+		}
+	}
+	if (!best.pid)
+		return;
+	s->pids[at] = s->pids[0];
+	s->pids[0] = best.pid;
+	s->main_start_ticks = best.start_ticks;
+}
+
+/* Nobody lives in the cgroup but the service and its children. The root belongs to all. */
+static bool owns_cgroup(const struct service *s)
+{
+	pid_t pids[SERVICE_PIDS_MAX];
+
+	if (!s->cgroup[0] || !s->cgroup[1])
+		return false;
+	ssize_t nr = cgroup_procs(s->cgroup, pids, SERVICE_PIDS_MAX);
+	if (nr <= 0 || nr > SERVICE_PIDS_MAX)
+		return false;
+	for (ssize_t i = 0; i < nr; i++)
+		if (!registry_descends(s, pids[i]))
+			return false;
+	return true;
+}
+
+static bool has_supervisor(const struct service *s)
+{
+	struct proc_stat st, parent;
+
+	/* The kernel keeps 15 bytes of a command's name. */
+	return s->nr_pids && proc_stat(s->pids[0], &st) == 0 && proc_stat(st.ppid, &parent) == 0 &&
+	       !strcmp(parent.comm, "archaic-supervi");
+}
+
+bool registry_refresh(struct registry *r, struct entry *e)
+{
+	struct service s = { 0 };
+
+	s.id = e->s.id;
+	s.source = e->s.source;
+	s.netns_ino = r->netns_ino;
+	memcpy(s.name, e->s.name, sizeof(s.name));
+	if (s.source == SERVICE_BY_CGROUP)
+		select_cgroup(r, e, &s);
+	else if (s.source == SERVICE_BY_PID)
+		select_pid(r, e, &s);
+	else
+		select_port(r, e, &s);
+	choose_main(&s);
+
+	if (s.source == SERVICE_BY_CGROUP)
+		memcpy(s.cgroup, e->by_cgroup, sizeof(s.cgroup));
+	else if (!s.nr_pids || cgroup_of_pid(s.pids[0], s.cgroup) < 0)
+		/* Between two lives: what attaches to the cgroup stays where it is. */
+		memcpy(s.cgroup, e->s.cgroup, sizeof(s.cgroup));
+	if (*s.cgroup)
+		cgroup_path_id(s.cgroup, &s.cgroup_id);
+	s.own_cgroup = owns_cgroup(&s) || (!s.nr_pids && e->s.own_cgroup);
+	s.supervised = e->said_supervised || has_supervisor(&s) || (!s.nr_pids && e->s.supervised);
+
+	if (!memcmp(&s, &e->s, sizeof(s)))
+		return false;
+	if (s.nr_pids && e->s.nr_pids && s.main_start_ticks != e->s.main_start_ticks)
+		r->stats.restarts_seen++;
+	e->s = s;
+	e->dirty = true;
+	return true;
+}
+
+/* ---- listeners that nobody attached */
+
+static bool is_skipped(const struct registry *r, const struct listener *l)
+{
+	for (size_t i = 0; i < r->options.nr_skip_ports; i++)
+		if (r->skip_ports[i] == l->port)
+			return true;
+	for (size_t i = 0; i < r->nr_ignored; i++)
+		if (r->ignored[i] == l->inode)
+			return true;
+	return !l->nr_pids || holds(l, getpid());
+}
+
+/* COMMAND-PORT, with what a name may not hold replaced; the port makes it unique. */
+static void make_name(const struct listener *l, char name[static SERVICE_NAME_MAX])
+{
+	struct proc_stat st = { .comm = "" };
+	size_t len = 0;
+
+	proc_stat(l->pids[0], &st);
+	for (const char *c = st.comm; *c && len < 32; c++) {
+		bool word = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_';
+		if (word || (len && (*c == '-' || *c == '.')))
+			name[len++] = *c;
+		else if (len)
+			name[len++] = '_';
+	}
+	snprintf(name + len, SERVICE_NAME_MAX - len, "%s%u", len ? "-" : "port-", l->port);
+}
+
+static void find_new(struct registry *r)
+{
+	for (size_t i = 0; i < r->nr_listeners; i++) {
+		const struct listener *l = &r->listeners[i];
+		char name[SERVICE_NAME_MAX];
+
+		if (is_skipped(r, l) || registry_by_port(r, l->port))
+			continue;
+		make_name(l, name);
+		if (registry_by_name(r, name))
+			continue;
+		struct entry *e = registry_add(r, name, SERVICE_FOUND);
+		if (!e)
+			return;
+		e->s.ports[0] = l->port;
+		e->s.nr_ports = 1;
+		registry_refresh(r, e);
+	}
+}
+
+static bool has_listener(const struct registry *r, const struct service *s)
+{
+	for (size_t i = 0; i < r->nr_listeners; i++)
+		for (size_t k = 0; k < s->nr_ports; k++)
+			if (r->listeners[i].port == s->ports[k] && !is_skipped(r, &r->listeners[i]))
+				return true;
+	return false;
+}
+
+static void drop_absent(struct registry *r, uint64_t now_ns)
+{
+	for (size_t i = r->nr; i-- > 0;) {
+		struct entry *e = r->entries[i];
+
+		if (e->s.source != SERVICE_FOUND)
+			continue;
+		if (has_listener(r, &e->s))
+			e->absent_since_ns = 0;
+		else if (!e->absent_since_ns)
+			e->absent_since_ns = now_ns;
+		else if (now_ns - e->absent_since_ns >= r->options.grace_ns)
+			registry_drop(r, e);
+	}
+}
+
+/* A socket that is gone need not be ignored any more: its inode may be used again. */
+static void forget_ignored(struct registry *r)
+{
+	for (size_t i = r->nr_ignored; i-- > 0;)
+		if (!find_inode(r->listeners, r->nr_listeners, r->ignored[i]))
+			r->ignored[i] = r->ignored[--r->nr_ignored];
+}
+
+int registry_scan(struct registry *r, uint64_t now_ns)
+{
+	int err = registry_dump(r);
+
+	r->stats.scans++;
+	if (err) {
+		r->stats.failed_scans++;
+		return err;
+	}
+	forget_ignored(r);
+	for (size_t i = 0; i < r->nr; i++)
+		registry_refresh(r, r->entries[i]);
+	if (r->options.discover)
+		find_new(r);
+	drop_absent(r, now_ns);
+	return 0;
+}
