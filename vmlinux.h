@@ -128,11 +128,6 @@ struct sock {
 	u16 sk_protocol;
 };
 
-struct bpf_iter_meta {
-	u64 session_id;
-	u64 seq_num;
-};
-
 struct bpf_raw_tracepoint_args {
 	__u64 args[0];
 };
@@ -197,15 +192,6 @@ struct __sk_buff {
 	__u32 gso_size;
 	__u8 tstamp_type;
 	__u64 hwtstamp;
-};
-
-struct bpf_iter__task {
-	union {
-		struct bpf_iter_meta *meta;
-	};
-	union {
-		struct task_struct *task;
-	};
 };
 
 struct bpf_sock_addr {
@@ -418,16 +404,6 @@ struct bpf_sock_tuple {
 			__be16 dport;
 		} ipv6;
 	};
-};
-
-struct bpf_iter__tcp {
-	union {
-		struct bpf_iter_meta *meta;
-	};
-	union {
-		struct sock_common *sk_common;
-	};
-	uid_t uid;
 };
 
 enum {
