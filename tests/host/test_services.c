@@ -104,7 +104,7 @@ static void test_services_happy_path(void **state)
 	assert_true(cJSON_GetArraySize(products) >= 5);
 	for (int i = 0; i < 5; i++) {
 		const cJSON *p = cJSON_GetArrayItem(products, i);
-		char id[8];
+		char id[16];
 		snprintf(id, sizeof(id), "p%d", i + 1);
 		assert_string_equal(json_str(p, "id"), id);
 		assert_non_null(json_str(p, "name"));
