@@ -247,6 +247,7 @@ static void test_cmdline_neutralises_what_would_move_the_cursor(void **state)
 	assert_null(strchr(err, '\033'));
 	assert_null(strstr(err, "\xe2\x80\xae"));
 	struct cli_table *t = table_new((const char *const[]){ "A", ">B", NULL });
+	free(out);
 	FILE *f = open_memstream(&out, &out_len);
 	table_add(t, "%s", "x\033[31m\r\n\xc2\x9b\xff");
 	table_add(t, "%s", "caf\xc3\xa9");
