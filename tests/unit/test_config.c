@@ -250,7 +250,7 @@ static void test_config_checks_the_whole(void **state)
 		{ { "--listen=localhost", "--tick=1s" }, "a numeric IPv4 or IPv6 address" },
 		{ { "--port-operator=8006", "--tick=1s" }, "they must differ" },
 		{ { "--warmup-tick=2s", "--tick=1s" }, "warmup_tick is longer" },
-		{ { "--shadow=200", "--baseline=100" }, "shadow is 200" },
+		{ { "--shadow=300", "--baseline=200" }, "shadow is 300" },
 		{ { "--prometheus-url=ftp://x", "--tick=1s" }, "an http:// or https:// URL" },
 	};
 	static char long_dir[160] = "--run-dir=/";

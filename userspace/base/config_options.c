@@ -43,9 +43,9 @@ static const struct config_option options[] = {
 	{ "observe", "discover", "discover", NULL, CONFIG_TYPE_BOOL, FIELD(observe.discover), "yes", 0, 0, NULL,
 	  "Find listening services by itself." },
 
-	{ "detect", "baseline", "baseline", NULL, CONFIG_TYPE_U32, FIELD(detect.baseline), "1024", 64, 65536,
+	{ "detect", "baseline", "baseline", NULL, CONFIG_TYPE_U32, FIELD(detect.baseline), "1024", 100, 2048,
 	  NULL, "Samples a service's baseline holds." },
-	{ "detect", "shadow", "shadow", NULL, CONFIG_TYPE_U32, FIELD(detect.shadow), "256", 16, 65536, NULL,
+	{ "detect", "shadow", "shadow", NULL, CONFIG_TYPE_U32, FIELD(detect.shadow), "256", 100, 2048, NULL,
 	  "Newest samples held back from the baseline; not more than baseline." },
 	{ "detect", "static_p99", "static-p99", NULL, CONFIG_TYPE_DURATION, FIELD(detect.static_p99_ns), "1s",
 	  1 * MS, HOUR, NULL, "Limit of the 99th percentile while there is no baseline." },
