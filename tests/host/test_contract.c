@@ -33,7 +33,7 @@
 #define CALLS 24
 
 static char dir[] = "/tmp/test-contract-XXXXXX";
-static char services_dir[64], state_dir[64], log_daemon[64], socket_env[96], bearer[2048];
+static char cgroup[64], services_dir[64], state_dir[64], log_daemon[64], socket_env[96], bearer[2048];
 static pid_t supervisor, daemon_pid;
 static const char *const names[] = { "auth", "db", "product", "payment" };
 
@@ -75,7 +75,7 @@ static void wait_answer(const char *url)
 
 static void start_all(void)
 {
-	static char supervise_conf[96], daemon_conf[96], cgroup[64];
+	static char supervise_conf[96], daemon_conf[96];
 	const char *env[] = { socket_env, NULL };
 
 	snprintf(services_dir, sizeof(services_dir), "%s/services", dir);
@@ -149,6 +149,8 @@ static int tear_down(void **state)
 		proc_end(daemon_pid, SIGTERM, 10000);
 	if (supervisor > 0)
 		proc_end(supervisor, SIGTERM, 15000);
+	if (*cgroup)
+		cgroup_sweep(cgroup);
 	remove_dir(services_dir);
 	remove_dir(state_dir);
 	remove_dir(dir);

@@ -54,6 +54,8 @@ static int tear_down(void **state)
 	(void)state;
 	empty_dir();
 	rmdir(dir);
+	if (able)
+		cgroup_sweep(parent);
 	return 0;
 }
 
@@ -137,27 +139,13 @@ static bool cgroup_of(pid_t pid, char *ret, size_t size)
 	return found;
 }
 
-/* Is there a cgroup of the test's anywhere below the v2 mount? */
-static bool cgroup_left(void)
-{
-	static const char *const mounts[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
-	char path[128];
-
-	for (size_t i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s%s", mounts[i], parent);
-		if (!access(path, F_OK))
-			return true;
-	}
-	return false;
-}
-
 static void stop(pid_t supervisor)
 {
 	int status = proc_end(supervisor, SIGTERM, 12000);
 
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-	assert_false(cgroup_left());
+	assert_false(cgroup_exists(parent));
 	assert_int_equal(pid_of("db"), 0);
 	assert_int_equal(http_status("GET", "http://127.0.0.1:8002/health", NULL, NULL), 0);
 }
@@ -230,7 +218,7 @@ static void test_supervise_backs_off(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	assert_true(file_has(log_file, "exited with 1 after 0.0 s; starting again in 400 ms"));
 	assert_true(file_has(log_file, "exited with 127 after"));
-	assert_false(cgroup_left());
+	assert_false(cgroup_exists(parent));
 }
 
 static void test_supervise_killed_leaves_no_process(void **state)

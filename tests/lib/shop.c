@@ -2,6 +2,7 @@
 #include "tests/lib/shop.h"
 
 #include <curl/curl.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -207,4 +208,35 @@ bool file_has(const char *path, const char *text)
 		if (strstr(line, text))
 			return true;
 	return false;
+}
+
+/* Hybrid machines have the second. */
+static const char *const v2_mounts[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+bool cgroup_exists(const char *path)
+{
+	char full[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(v2_mounts); i++) {
+		snprintf(full, sizeof(full), "%s%s/cgroup.procs", v2_mounts[i], path);
+		if (!access(full, F_OK))
+			return true;
+	}
+	return false;
+}
+
+void cgroup_sweep(const char *parent)
+{
+	char full[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(v2_mounts); i++) {
+		snprintf(full, sizeof(full), "%s%s", v2_mounts[i], parent);
+		DIR *d = opendir(full);
+		for (struct dirent *e; d && (e = readdir(d));)
+			if (e->d_type == DT_DIR && e->d_name[0] != '.')
+				unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+		if (d)
+			closedir(d);
+		rmdir(full);
+	}
 }

@@ -51,6 +51,12 @@ bool wait_true(bool (*ready)(void *), void *ctx, unsigned ms);
 /** file_has() - does the file contain @text? */
 bool file_has(const char *path, const char *text);
 
+/** cgroup_sweep() - remove the empty cgroups that a failed test left below @parent ("/archaic-test-17") of the v2 mount. */
+void cgroup_sweep(const char *parent);
+
+/** cgroup_exists() - is there a cgroup @path ("/archaic-test-17") below the v2 mount? */
+bool cgroup_exists(const char *path);
+
 /*
  * A server on a thread: it reads one request a connection, then sends the raw
  * bytes it was told to, and closes. Told nothing, it stays silent and keeps the
