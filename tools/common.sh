@@ -165,14 +165,17 @@ stop_process() {
 
 # The daemon, then what it may have left (a killed one), then the services. Each only if it is there.
 stop_all() {
-	local pid
+	local pid status=0
 	if pid=$(daemon_pid); then
-		stop_process "$pid" 10
-		"$BIN/archaic-ebpf" reset --all --run-dir "$RUN_DIR" >>"$DAEMON_LOG" 2>&1 ||
-			echo "${0##*/}: reset --all failed; see $DAEMON_LOG" >&2
+		stop_process "$pid" 10 || status=1
+		if ! "$BIN/archaic-ebpf" reset --all --run-dir "$RUN_DIR" >>"$DAEMON_LOG" 2>&1; then
+			echo "${0##*/}: archaic-ebpf reset --all failed; see $DAEMON_LOG" >&2
+			status=1
+		fi
 	fi
 	if pid=$(supervisor_pid); then
-		stop_process "$pid" 15
+		stop_process "$pid" 15 || status=1
 	fi
 	rm -f "$DAEMON_PID"
+	return "$status"
 }
