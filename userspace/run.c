@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "kernel/probe.h"
 #include "run_daemon.h"
 
 #define EXIT_FAILED 1
@@ -264,6 +265,8 @@ static int open_all(struct daemon *d)
 	err = open_faults(d);
 	if (err < 0)
 		return err;
+	/* Later calls, from whatever thread, find the answer there. */
+	probe_cached();
 	open_store(d);
 	open_observer(d);
 	err = open_registry(d) ?: open_detection(d) ?: open_engine(d);

@@ -29,24 +29,39 @@ static int read_key(const struct config *c, char key[static LLM_KEY_MAX])
 	return 0;
 }
 
+struct provider {
+	enum llm_format format;
+	const char *name, *base, *model;
+};
+
+static const struct provider providers[] = {
+	[CONFIG_LLM_NONE] = { LLM_OFF, "none", "", "" },
+	[CONFIG_LLM_GEMINI] = { LLM_GEMINI, "gemini", "https://generativelanguage.googleapis.com", "gemini-2.5-flash" },
+	[CONFIG_LLM_OPENAI] = { LLM_OPENAI, "openai", "http://127.0.0.1:11434", "default" },
+};
+
+void run_model_says(const struct config *c, char *says, size_t size)
+{
+	const struct provider *p = &providers[c->llm.provider];
+
+	if (p->format == LLM_OFF)
+		snprintf(says, size, "no model is configured: the built-in playbook plans, and nothing is sent anywhere");
+	else
+		snprintf(says, size, "for each incident numbers and opaque ids, no names, paths or bodies, are sent to %s (%s)",
+			 *c->llm.base_url ? c->llm.base_url : p->base, p->name);
+}
+
 static int llm_from(const struct config *c, struct llm_config *l)
 {
-	static const struct {
-		enum llm_format format;
-		const char *base, *model;
-	} providers[] = {
-		[CONFIG_LLM_NONE] = { LLM_OFF, "", "" },
-		[CONFIG_LLM_GEMINI] = { LLM_GEMINI, "https://generativelanguage.googleapis.com", "gemini-2.5-flash" },
-		[CONFIG_LLM_OPENAI] = { LLM_OPENAI, "http://127.0.0.1:11434", "default" },
-	};
+	const struct provider *p = &providers[c->llm.provider];
 	const char *why = NULL;
 
 	llm_config_default(l);
-	l->format = providers[c->llm.provider].format;
+	l->format = p->format;
 	if (l->format == LLM_OFF)
 		return 0;
-	snprintf(l->base, sizeof(l->base), "%s", *c->llm.base_url ? c->llm.base_url : providers[c->llm.provider].base);
-	snprintf(l->model, sizeof(l->model), "%.63s", *c->llm.model ? c->llm.model : providers[c->llm.provider].model);
+	snprintf(l->base, sizeof(l->base), "%s", *c->llm.base_url ? c->llm.base_url : p->base);
+	snprintf(l->model, sizeof(l->model), "%.63s", *c->llm.model ? c->llm.model : p->model);
 	l->timeout_ms = (uint32_t)(c->llm.timeout_ns / NSEC_PER_MSEC);
 	l->answer_tokens_max = c->llm.max_tokens;
 	l->daily_cap = c->llm.daily_cap;

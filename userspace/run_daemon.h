@@ -101,6 +101,9 @@ void daemon_drop_service(struct daemon *d, uint32_t id);
 /** run_engine_config() - the options as remediation wants them. 0 or -errno; what is wrong was logged. */
 int run_engine_config(const struct config *c, struct engine_config *ret);
 
+/** run_model_says() - what is sent to which model, one sentence for people. */
+void run_model_says(const struct config *c, char *says, size_t size);
+
 /** run_faults_config() - the options as the injector wants them. */
 void run_faults_config(const struct config *c, struct faults_config *ret);
 

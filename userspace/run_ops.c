@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "run_daemon.h"
+#include "serve/doctor.h"
 
 /* The lock, for the rest of the block. */
 static void unlockp(pthread_mutex_t **lock)
@@ -439,6 +440,19 @@ static int op_set_mode(void *ctx, const struct caller *who, const char *mode, cJ
 	return op_mode(ctx, ret, p);
 }
 
+/* Without the lock: it takes as long as a few forks. What it reads is set once, at the start. */
+static int op_doctor(void *ctx, cJSON **ret, struct problem *p)
+{
+	struct daemon *d = ctx;
+	struct faults_config c;
+	char model[400];
+
+	(void)p;
+	run_faults_config(d->config, &c);
+	run_model_says(d->config, model, sizeof(model));
+	return doctor_report(d->observer ? observer_can(d->observer) : NULL, d->observer_lack, &c, model, ret);
+}
+
 static int op_metrics(void *ctx, struct metrics *m)
 {
 	struct daemon *d = ctx;
@@ -471,5 +485,6 @@ const struct control_ops daemon_ops = {
 	.analyze = op_analyze,
 	.mode = op_mode,
 	.set_mode = op_set_mode,
+	.doctor = op_doctor,
 	.metrics = op_metrics,
 };
