@@ -86,6 +86,7 @@ static struct answer request(struct synth *s, uint32_t client, uint32_t server, 
 	double own = (slow ? v->slow_ms : v->own_ms) * exp(.25 * gauss(&s->random)) * (v->cpu_factor ?: 1);
 	bool error = random_unit(&s->random) < v->error_share;
 
+	own *= 1 + s->contention * fmax(s->load - 1, 0);
 	if (v->dead)
 		return (struct answer){ at + ms(.2), true };
 	if (random_unit(&s->random) < .002)

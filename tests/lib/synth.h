@@ -60,6 +60,7 @@ struct synth {
 	uint64_t timeout_ns;  /* of every client, the outside too: 8 s */
 	double load;          /* factor on all outside rates */
 	double swing;         /* slow swing of the load, 0 .. 1 */
+	double contention;    /* own times grow by this for each time the load is above 1 */
 	struct synth_span *spans; /* owned */
 	size_t nr_spans, cap_spans;
 };

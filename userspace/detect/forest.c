@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Layout. A tree is two flat arrays. Nodes are numbered so that siblings are
- * neighbours (right = left + 1): descending is `i = left + (x[f] > cut)`, with no
- * branch to mispredict. Inner nodes come with a box, found through box[]; leaves
- * share an endless one and point at themselves with a cut of +inf.
- *
- * Rows and boxes are padded to VEC floats with zeros, which add no distance. Four
- * features are handled at a time with the compilers' vector extension: on x86-64
- * and arm64 that is one register.
+ * Growing the trees; their layout is in forest_tree.h.
  */
 #include "detect/forest.h"
 
@@ -18,44 +11,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "detect/random.h"
-
-#define VEC 4
-#define LANES_MAX (FOREST_FEATURES_MAX / VEC)
-#define SIDE_BY_SIDE 4 /* trees walked at once */
-
-typedef float vec __attribute__((vector_size(VEC * sizeof(float))));
-typedef int32_t mask __attribute__((vector_size(VEC * sizeof(int32_t))));
-
-struct node {
-	float cut;      /* +inf in a leaf */
-	float weight;   /* inner: sum of the box's ranges; leaf: depth + c(points). Never 0 */
-	uint16_t feature;
-	uint16_t left;  /* itself in a leaf */
-	uint16_t box;   /* 0, the endless one, in a leaf */
-	uint16_t spare; /* 16 bytes: an index is a shift */
-};
-
-struct tree {
-	struct node *nodes;
-	vec *boxes;     /* [0] endless, then one per inner node: lanes of middle, lanes of half width */
-	size_t nr_nodes, nr_boxes;
-};
-
-struct forest {
-	size_t nr_features, lanes; /* lanes = vectors a row */
-	size_t nr_trees, sample;
-	size_t fitted;
-	size_t oldest;             /* the tree to replace next */
-	unsigned levels;           /* longest path in any tree */
-	double c;                  /* of the sample the trees were grown from */
-	struct random random;
-	struct tree *trees;
-	struct tree scratch;       /* sized for the largest tree; grown trees are copied out of it */
-	uint16_t *order;           /* permutation of the drawn points */
-	uint32_t *draw;            /* drawn rows */
-	vec *points;               /* drawn rows, copied: sample * lanes */
-};
+#include "detect/forest_tree.h"
 
 double forest_c(size_t n)
 {
@@ -150,35 +106,6 @@ size_t forest_bytes(const struct forest *f)
 	return bytes + f->sample * (sizeof(*f->order) + sizeof(*f->draw) + f->lanes * sizeof(vec));
 }
 
-/* max(v, 0) and the rest of the small vocabulary; a comparison gives all ones or zeros per lane. */
-static inline vec positive(vec v)
-{
-	return (vec)((mask)v & (mask)(v > 0));
-}
-
-static inline vec lower(vec a, vec b)
-{
-	mask m = a < b;
-	return (vec)(((mask)a & m) | ((mask)b & ~m));
-}
-
-static inline vec higher(vec a, vec b)
-{
-	mask m = a > b;
-	return (vec)(((mask)a & m) | ((mask)b & ~m));
-}
-
-static inline float total(vec v)
-{
-	v += __builtin_shufflevector(v, v, 2, 3, 0, 1);
-	return v[0] + v[1];
-}
-
-static inline vec magnitude(vec v)
-{
-	return (vec)((mask)v & INT32_MAX);
-}
-
 /* ---- growing */
 
 /* @n rows without replacement into f->points. */
@@ -212,21 +139,35 @@ struct span {
 	uint16_t node, begin, end, depth;
 };
 
+/* One pass over the points; @lanes is a constant after inlining, where it is the usual one. */
+static inline __attribute__((always_inline)) void bound_lanes(const struct forest *f, struct span s, size_t lanes,
+							      vec *box)
+{
+	vec lo[LANES_MAX], hi[LANES_MAX];
+
+	for (size_t l = 0; l < lanes; l++)
+		lo[l] = hi[l] = f->points[f->order[s.begin] * lanes + l];
+	for (size_t i = s.begin + 1U; i < s.end; i++) {
+		const vec *p = &f->points[f->order[i] * lanes];
+#pragma GCC unroll 3
+		for (size_t l = 0; l < lanes; l++) {
+			lo[l] = lower(lo[l], p[l]);
+			hi[l] = higher(hi[l], p[l]);
+		}
+	}
+	for (size_t l = 0; l < lanes; l++) {
+		box[l] = lo[l];
+		box[lanes + l] = hi[l];
+	}
+}
+
 /* The box of points order[begin, end) into @box (lanes of lo, then of hi). */
 static void bound(const struct forest *f, struct span s, vec *box)
 {
-	vec *lo = box, *hi = box + f->lanes;
-
-	for (size_t l = 0; l < f->lanes; l++) {
-		vec a = f->points[f->order[s.begin] * f->lanes + l], b = a;
-		for (size_t i = s.begin + 1U; i < s.end; i++) {
-			vec p = f->points[f->order[i] * f->lanes + l];
-			a = lower(a, p);
-			b = higher(b, p);
-		}
-		lo[l] = a;
-		hi[l] = b;
-	}
+	if (f->lanes == 3)
+		bound_lanes(f, s, 3, box);
+	else
+		bound_lanes(f, s, f->lanes, box);
 }
 
 /* A feature that varies inside the box, at random; -1 where all points are the same. */
@@ -389,130 +330,4 @@ int forest_replace_oldest_tree(struct forest *f, const float *rows, size_t nr_ro
 		return err;
 	f->oldest = (f->oldest + 1) % f->nr_trees;
 	return 0;
-}
-
-/*
- * ---- scoring
- *
- * No branches: a leaf has the endless box (no distance, so nothing changes) and leads to
- * itself, and every tree is walked f->levels deep. Several trees are walked side by side:
- * each step waits for memory, and the steps of different trees do not wait for each other.
- */
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE unsigned step(const struct node *n, const float *x)
-{
-	return n->left + (unsigned)(x[n->feature] > n->cut);
-}
-
-/* Sum of the path lengths in @k trees (a constant). */
-INLINE double paths(const struct tree *t, size_t k, unsigned levels, const float *x)
-{
-	unsigned at[SIDE_BY_SIDE] = { 0 };
-	double sum = 0;
-
-	for (unsigned level = 0; level < levels; level++)
-#pragma GCC unroll 4
-		for (size_t i = 0; i < k; i++)
-			at[i] = step(&t[i].nodes[at[i]], x);
-	for (size_t i = 0; i < k; i++)
-		sum += t[i].nodes[at[i]].weight;
-	return sum;
-}
-
-double forest_score_classic(const struct forest *f, const float *x)
-{
-	double sum = 0;
-	size_t i = 0;
-
-	if (!f->fitted)
-		return 0;
-	for (; i + SIDE_BY_SIDE <= f->nr_trees; i += SIDE_BY_SIDE)
-		sum += paths(&f->trees[i], SIDE_BY_SIDE, f->levels, x);
-	for (; i < f->nr_trees; i++)
-		sum += paths(&f->trees[i], 1, f->levels, x);
-	return exp2(-sum / (double)f->nr_trees / f->c);
-}
-
-/*
- * Sum of the expected depths of @x in @k trees; where @credit is not NULL, credit is added.
- * The credit w p e_f / e / (k + 1) is w e_f / (e + r) / (k + 1).
- * @k and @lanes are constants after inlining, where they are the usual ones.
- */
-INLINE double depths_boxed(const struct tree *t, size_t k, unsigned levels, const vec *x, size_t lanes, vec *credit)
-{
-	float w[SIDE_BY_SIDE] = { 1, 1, 1, 1 }, expected[SIDE_BY_SIDE] = { 0 }, depth = 1;
-	unsigned at[SIDE_BY_SIDE] = { 0 };
-	double sum = 0;
-
-	for (unsigned level = 0; level < levels; level++, depth++) {
-#pragma GCC unroll 4
-		for (size_t i = 0; i < k; i++) {
-			const struct node *n = &t[i].nodes[at[i]];
-			const vec *middle = &t[i].boxes[n->box * 2 * lanes], *half = middle + lanes;
-			vec outside[LANES_MAX], all = { 0 };
-
-			at[i] = step(n, (const float *)x);
-#pragma GCC unroll 3
-			for (size_t l = 0; l < lanes; l++) {
-				outside[l] = positive(magnitude(x[l] - middle[l]) - half[l]);
-				all += outside[l];
-			}
-			float e = total(all), inverse = 1 / (e + n->weight), p = e * inverse;
-			if (credit) {
-				vec share = (vec){ 0 } + w[i] * inverse / depth;
-#pragma GCC unroll 3
-				for (size_t l = 0; l < lanes; l++)
-					credit[l] += outside[l] * share;
-			}
-			expected[i] += w[i] * p * depth;
-			w[i] *= 1 - p;
-		}
-	}
-	for (size_t i = 0; i < k; i++)
-		sum += expected[i] + w[i] * t[i].nodes[at[i]].weight;
-	return sum;
-}
-
-INLINE double forest_depths_boxed(const struct forest *f, const vec *row, size_t lanes, vec *credit)
-{
-	double sum = 0;
-	size_t i = 0;
-
-	for (; i + SIDE_BY_SIDE <= f->nr_trees; i += SIDE_BY_SIDE)
-		sum += depths_boxed(&f->trees[i], SIDE_BY_SIDE, f->levels, row, lanes, credit);
-	for (; i < f->nr_trees; i++)
-		sum += depths_boxed(&f->trees[i], 1, f->levels, row, lanes, credit);
-	return sum;
-}
-
-/* 9 to 12 features, 3 lanes, are what the detector has: that case is compiled apart. */
-static double sum_boxed(const struct forest *f, const vec *row, vec *credit)
-{
-	if (f->lanes != 3)
-		return forest_depths_boxed(f, row, f->lanes, credit);
-	if (!credit)
-		return forest_depths_boxed(f, row, 3, NULL);
-	return forest_depths_boxed(f, row, 3, credit);
-}
-
-double forest_score_boxed(const struct forest *f, const float *x, double *credit)
-{
-	vec row[LANES_MAX] = { 0 }, credits[LANES_MAX] = { 0 };
-	const float *c = (const float *)credits;
-	double all = 0;
-
-	if (credit)
-		memset(credit, 0, f->nr_features * sizeof(*credit));
-	if (!f->fitted)
-		return 0;
-
-	memcpy(row, x, f->nr_features * sizeof(float));
-	double sum = sum_boxed(f, row, credit ? credits : NULL);
-	for (size_t i = 0; i < f->nr_features; i++)
-		all += c[i];
-	for (size_t i = 0; credit && all > 0 && i < f->nr_features; i++)
-		credit[i] = c[i] / all;
-	return exp2(-sum / (double)f->nr_trees / f->c);
 }
