@@ -16,7 +16,6 @@
 #include "netns.h"
 #include "serve/server.h"
 
-static struct fake_control fake;
 static struct server *server;
 static char folder[] = "/tmp/archaic-cli-XXXXXX", path[64];
 static char *out, *err;
@@ -42,7 +41,9 @@ static int group_teardown(void **state)
 
 static int setup(void **state)
 {
-	const struct server_config c = { .socket_path = path, .port_operator = -1, .port_detector = -1 };
+	const struct server_config c = { .socket_path = path,
+					 .port_operator = -1,
+					 .port_detector = -1 };
 	struct problem p;
 
 	(void)state;
@@ -82,9 +83,9 @@ static int run(const char *const *words)
 
 #define CLI(...) run((const char *const[]){ __VA_ARGS__, NULL })
 
-#define assert_says(text, part) \
-	do { \
-		if (!strstr(text, part)) \
+#define assert_says(text, part)                                 \
+	do {                                                    \
+		if (!strstr(text, part))                        \
 			fail_msg("no '%s' in: %s", part, text); \
 	} while (0)
 
@@ -116,7 +117,8 @@ static void test_cmdline_prints_tables(void **state)
 
 static void test_cmdline_prints_the_interfaces_own_objects(void **state)
 {
-	static const char *const what[] = { "services", "faults", "incidents", "mode", "doctor", "version" };
+	static const char *const what[] = { "services", "faults", "incidents",
+					    "mode",     "doctor", "version" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(what); i++) {
@@ -141,7 +143,9 @@ static void test_cmdline_changes_things(void **state)
 	assert_string_equal(fake.attach.cgroup, "/a b/c");
 	assert_int_equal(CLI("detach", "db"), CLI_DONE);
 	assert_string_equal(fake.service, "db");
-	assert_int_equal(CLI("inject", "db", "timeout", "--duration", "1m", "--probability", "0.3", "--delay-ms=300"), CLI_DONE);
+	assert_int_equal(CLI("inject", "db", "timeout", "--duration", "1m", "--probability", "0.3",
+			     "--delay-ms=300"),
+			 CLI_DONE);
 	assert_says(out, "f-db armed: db answers late\nend it with: archaic-ebpf reset f-db\n");
 	assert_false(fake.dry_run);
 	assert_int_equal(CLI("inject", "db", "timeout", "--dry-run"), CLI_DONE);
@@ -178,9 +182,13 @@ static void test_cmdline_says_what_is_wrong(void **state)
 		{ { "services", "--json=yes" }, CLI_USAGE, "takes no value" },
 		{ { "services", "--socket" }, CLI_USAGE, "needs a value" },
 		{ { "inject", "db" }, CLI_USAGE, "SERVICE TYPE" },
-		{ { "inject", "db", "sunshine" }, CLI_USAGE, "type is sunshine; it must be timeout" },
+		{ { "inject", "db", "sunshine" },
+		  CLI_USAGE,
+		  "type is sunshine; it must be timeout" },
 		{ { "inject", "db", "timeout", "--probability", "2" }, CLI_USAGE, "0 to 1" },
-		{ { "inject", "db", "timeout", "--probability", "x" }, CLI_USAGE, "--probability is x" },
+		{ { "inject", "db", "timeout", "--probability", "x" },
+		  CLI_USAGE,
+		  "--probability is x" },
 		{ { "inject", "db", "timeout", "--duration", "soon" }, CLI_USAGE, "30s" },
 		{ { "inject", "db", "timeout", "--duration", "0" }, CLI_USAGE, "--duration is 0" },
 		{ { "inject", "nobody", "timeout" }, CLI_FAILED, "there is no service nobody" },
@@ -202,15 +210,19 @@ static void test_cmdline_says_what_is_wrong(void **state)
 		{ { "incidents", "--state", "happy" }, CLI_USAGE, "state is happy" },
 		{ { "incidents", "--limit", "0" }, CLI_USAGE, "limit is 0" },
 		{ { "mode", "panic" }, CLI_USAGE, "observe, suggest, auto-safe or auto" },
-		{ { "services", "--socket", "/nowhere/x.sock" }, CLI_NO_DAEMON, "archaic-ebpf run" },
+		{ { "services", "--socket", "/nowhere/x.sock" },
+		  CLI_NO_DAEMON,
+		  "archaic-ebpf run" },
 		{ { "services", "--run-dir", "/nowhere" }, CLI_NO_DAEMON, "/nowhere/control.sock" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		int status = run(cases[i].words);
-		if (status != cases[i].status || !strstr(err, cases[i].says) || strncmp(err, "archaic-ebpf", 12) != 0)
-			fail_msg("%s %s: status %d: %s", cases[i].words[0], cases[i].words[1] ?: "", status, err);
+		if (status != cases[i].status || !strstr(err, cases[i].says) ||
+		    strncmp(err, "archaic-ebpf", 12) != 0)
+			fail_msg("%s %s: status %d: %s", cases[i].words[0], cases[i].words[1] ?: "",
+				 status, err);
 		assert_string_equal(out, "");
 	}
 }
@@ -243,7 +255,10 @@ static void test_cmdline_help_ends_with_examples(void **state)
 static void test_cmdline_neutralises_what_would_move_the_cursor(void **state)
 {
 	(void)state;
-	assert_int_equal(CLI("detach", "a\033[2Jb\xe2\x80\xae" "c\n"), CLI_FAILED);
+	assert_int_equal(CLI("detach",
+			     "a\033[2Jb\xe2\x80\xae"
+			     "c\n"),
+			 CLI_FAILED);
 	assert_null(strchr(err, '\033'));
 	assert_null(strstr(err, "\xe2\x80\xae"));
 	struct cli_table *t = table_new((const char *const[]){ "A", ">B", NULL });
@@ -267,7 +282,8 @@ static void test_cmdline_finds_the_nearest_word(void **state)
 	assert_string_equal(cli_nearest("fautls", words), "faults");
 	assert_string_equal(cli_nearest("rest", words), "reset");
 	assert_null(cli_nearest("zzz", words));
-	assert_null(cli_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", words));
+	assert_null(cli_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+				words));
 }
 
 static void test_cmdline_checks_the_configuration(void **state)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The control server over real sockets, in a network namespace of its own, with a daemon that does nothing. */
+/* The control server over real sockets: what it answers, bounds and survives. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -10,173 +9,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
+#include "api_rig.h"
 #include "base/clock.h"
 #include "base/util.h"
-#include "fake_control.h"
-#include "netns.h"
 #include "serve/listen.h"
-#include "serve/server.h"
-
-static struct fake_control fake;
-static struct server *server;
-static char folder[] = "/tmp/archaic-api-XXXXXX", path[64];
-static char answer[1 << 17];
-
-#define TOKEN "a-token-of-more-than-16"
-
-static struct server_config plain(void)
-{
-	return (struct server_config){ .socket_path = path, .request_s = 2 };
-}
-
-static void start(struct server_config c)
-{
-	struct problem p;
-
-	if (server_start(&c, &fake_control_ops, &fake, &server, &p))
-		fail_msg("%s", p.detail);
-}
-
-static int group_setup(void **state)
-{
-	(void)state;
-	int err = netns_enter();
-	if (err) {
-		printf("SKIP test_api_server: no network namespace of its own: %s\n", strerror(-err));
-		return 0;
-	}
-	if (!mkdtemp(folder))
-		return -1;
-	chmod(folder, 0755);
-	snprintf(path, sizeof(path), "%s/control.sock", folder);
-	return 0;
-}
-
-static int group_teardown(void **state)
-{
-	(void)state;
-	rmdir(folder);
-	return 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	fake_control_init(&fake);
-	return 0;
-}
-
-static void need(void **state)
-{
-	(void)state;
-	if (!*path)
-		skip();
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	server_stop(server);
-	server = NULL;
-	return 0;
-}
-
-/* ---- a client that sends exactly what it is told */
-
-static int dial_unix(void)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-	if (connect(fd, (struct sockaddr *)&un, sizeof(un))) {
-		close(fd);
-		return -errno;
-	}
-	return fd;
-}
-
-static int dial(enum server_part part)
-{
-	if (part == SERVER_CONTROL)
-		return dial_unix();
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(server_port(server, part)),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	return fd;
-}
-
-static void put(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-		if (n <= 0)
-			return;
-		data += n;
-		len -= (size_t)n;
-	}
-}
-
-/* Until the peer closes, or @ms without a byte. The status, 0 for none. */
-static int hear(int fd, int ms)
-{
-	size_t len = 0;
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int status = 0;
-
-	while (len < sizeof(answer) - 1 && poll(&p, 1, ms) > 0) {
-		ssize_t n = read(fd, answer + len, sizeof(answer) - 1 - len);
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-	}
-	answer[len] = '\0';
-	sscanf(answer, "HTTP/1.1 %d", &status);
-	return status;
-}
-
-static int raw(enum server_part part, const char *text)
-{
-	CLEANUP(closep) int fd = dial(part);
-
-	assert_true(fd >= 0);
-	put(fd, text, strlen(text));
-	return hear(fd, 8000);
-}
-
-static int get(enum server_part part, const char *target, const char *headers)
-{
-	char text[2048];
-
-	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n%s%sConnection: close\r\n\r\n", target,
-		 strstr(headers, "Host:") ? "" : "Host: localhost\r\n", headers);
-	return raw(part, text);
-}
-
-static int post(enum server_part part, const char *target, const char *headers, const char *body)
-{
-	char text[4096];
-
-	snprintf(text, sizeof(text),
-		 "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Type: application/json\r\nContent-Length: %zu\r\n"
-		 "Connection: close\r\n\r\n%s",
-		 target, headers, strlen(body), body);
-	return raw(part, text);
-}
-
-/* ---- tests */
 
 static void test_api_answers_on_every_listener(void **state)
 {
-	need(state);
-	start(plain());
+	rig_need(state);
+	rig_start(rig_config());
 	assert_int_equal(get(SERVER_CONTROL, "/v1/health", ""), 200);
 	assert_non_null(strstr(answer, "\r\nContent-Type: application/json\r\n"));
 	assert_non_null(strstr(answer, "\r\nCache-Control: no-store\r\n"));
@@ -185,16 +30,24 @@ static void test_api_answers_on_every_listener(void **state)
 	assert_int_equal(get(SERVER_DETECTOR, "/metrics", ""), 200);
 	assert_non_null(strstr(answer, "text/plain; version=0.0.4"));
 	assert_non_null(strstr(answer, "archaic_build_info{version=\"0\"} 1\n"));
-	assert_int_equal(get(SERVER_DETECTOR, "/metrics", "Accept: application/openmetrics-text\r\n"), 200);
+	assert_int_equal(
+		get(SERVER_DETECTOR, "/metrics", "Accept: application/openmetrics-text\r\n"), 200);
 	assert_non_null(strstr(answer, "# EOF\n"));
 	assert_int_equal(get(SERVER_CONTROL, "/v1/openapi.json", ""), 200);
 	assert_int_equal(get(SERVER_DETECTOR, "/api/v1/query?query=up", ""), 503);
 	assert_non_null(strstr(answer, "PROMETHEUS_URL"));
-	assert_int_equal(raw(SERVER_CONTROL, "HEAD /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 200);
+	assert_int_equal(raw(SERVER_CONTROL,
+			     "HEAD /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+			 200);
 	assert_null(strstr(answer, "uptime_s"));
-	assert_int_equal(raw(SERVER_CONTROL, "PUT /v1/services HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), 405);
+	assert_int_equal(
+		raw(SERVER_CONTROL,
+		    "PUT /v1/services HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+		405);
 	assert_non_null(strstr(answer, "\r\nAllow: GET, HEAD, POST\r\n"));
-	assert_int_equal(post(SERVER_CONTROL, "/v1/faults", "", "{\"service\":\"db\",\"type\":\"timeout\"}"), 201);
+	assert_int_equal(post(SERVER_CONTROL, "/v1/faults", "",
+			      "{\"service\":\"db\",\"type\":\"timeout\"}"),
+			 201);
 	assert_non_null(strstr(answer, "\r\nLocation: /v1/faults/f-db\r\n"));
 	struct server_stats s;
 	server_stats(server, &s);
@@ -203,12 +56,13 @@ static void test_api_answers_on_every_listener(void **state)
 
 static void test_api_keeps_a_connection_and_pipelines(void **state)
 {
-	static const char two[] = "GET /v1/mode HTTP/1.1\r\nHost: x\r\n\r\n"
-				  "POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n{\"mode\":\"observe\"}"
-				  "GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	static const char two[] =
+		"GET /v1/mode HTTP/1.1\r\nHost: x\r\n\r\n"
+		"POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n{\"mode\":\"observe\"}"
+		"GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-	need(state);
-	start(plain());
+	rig_need(state);
+	rig_start(rig_config());
 	assert_int_equal(raw(SERVER_CONTROL, two), 200);
 	const char *second = strstr(answer + 8, "HTTP/1.1 200");
 	assert_non_null(second);
@@ -219,20 +73,25 @@ static void test_api_keeps_a_connection_and_pipelines(void **state)
 static void test_api_refuses_other_hosts_and_origins_on_tcp(void **state)
 {
 	struct server_stats s;
-	struct server_config c = plain();
+	struct server_config c = rig_config();
 
-	need(state);
+	rig_need(state);
 	c.names[0] = "box.lan";
-	start(c);
+	rig_start(c);
 	assert_int_equal(get(SERVER_DETECTOR, "/health", "Host: evil.example\r\n"), 403);
 	assert_non_null(strstr(answer, "application/problem+json"));
 	assert_int_equal(get(SERVER_DETECTOR, "/health", "Host: 127.0.0.1:8006\r\n"), 200);
 	assert_int_equal(get(SERVER_DETECTOR, "/health", "Host: box.lan\r\n"), 200);
 	assert_int_equal(raw(SERVER_DETECTOR, "GET /health HTTP/1.0\r\n\r\n"), 403);
-	assert_int_equal(post(SERVER_OPERATOR, "/incidents/i-0001/approve", "Origin: http://evil.example\r\n", ""), 403);
-	assert_int_equal(post(SERVER_OPERATOR, "/incidents/i-0001/approve", "Origin: null\r\n", ""), 403);
+	assert_int_equal(post(SERVER_OPERATOR, "/incidents/i-0001/approve",
+			      "Origin: http://evil.example\r\n", ""),
+			 403);
+	assert_int_equal(post(SERVER_OPERATOR, "/incidents/i-0001/approve", "Origin: null\r\n", ""),
+			 403);
 	assert_int_equal(fake.calls, 0);
-	assert_int_equal(post(SERVER_OPERATOR, "/incidents/i-0001/approve", "Origin: http://localhost\r\n", ""), 200);
+	assert_int_equal(post(SERVER_OPERATOR, "/incidents/i-0001/approve",
+			      "Origin: http://localhost\r\n", ""),
+			 200);
 	assert_int_equal(fake.calls, 1);
 	assert_int_equal(fake.who.transport, TRANSPORT_TCP);
 	assert_false(fake.who.is_root);
@@ -242,41 +101,18 @@ static void test_api_refuses_other_hosts_and_origins_on_tcp(void **state)
 	assert_int_equal(s.refused_origin, 4);
 }
 
-static void test_api_needs_a_token_off_loopback(void **state)
-{
-	struct server_config c = plain();
-	struct server_stats s;
-	struct problem p;
-
-	need(state);
-	c.listen = "0.0.0.0";
-	assert_int_equal(server_start(&c, &fake_control_ops, &fake, &server, &p), -EACCES);
-	assert_non_null(strstr(p.detail, "--token-file"));
-	assert_int_equal(access(path, F_OK), -1);
-
-	c.token = TOKEN;
-	start(c);
-	assert_int_equal(get(SERVER_DETECTOR, "/health", ""), 401);
-	assert_non_null(strstr(answer, "\r\nWWW-Authenticate: Bearer\r\n"));
-	uint64_t before = clock_mono_ns();
-	assert_int_equal(get(SERVER_DETECTOR, "/health", "Authorization: Bearer wrong\r\n"), 401);
-	assert_true(clock_mono_ns() - before >= 250 * NSEC_PER_MSEC);
-	assert_int_equal(get(SERVER_DETECTOR, "/health", "Authorization: Bearer " TOKEN "\r\n"), 200);
-	assert_int_equal(get(SERVER_DETECTOR, "/health", "Host: any.example\r\nAuthorization: Bearer " TOKEN "\r\n"), 200);
-	assert_int_equal(get(SERVER_DETECTOR, "/health", "Origin: http://evil.example\r\nAuthorization: Bearer " TOKEN "\r\n"), 403);
-	assert_int_equal(get(SERVER_CONTROL, "/v1/health", ""), 200);
-	server_stats(server, &s);
-	assert_int_equal(s.refused_token, 2);
-}
-
 static void test_api_bounds_the_body(void **state)
 {
 	static char text[SERVER_BODY_MAX + 4096];
-	static const char head[] = "POST /v1/services HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100800\r\n";
+	static const char head[] =
+		"POST /v1/services HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100800\r\n";
 
-	need(state);
-	start(plain());
-	assert_int_equal(raw(SERVER_CONTROL, "POST /v1/services HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n{"), 413);
+	rig_need(state);
+	rig_start(rig_config());
+	assert_int_equal(
+		raw(SERVER_CONTROL,
+		    "POST /v1/services HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n{"),
+		413);
 	assert_non_null(strstr(answer, "application/problem+json"));
 	assert_non_null(strstr(answer, "\r\nConnection: close\r\n"));
 
@@ -290,7 +126,8 @@ static void test_api_bounds_the_body(void **state)
 
 	/* Just fits, and is one JSON text. */
 	CLEANUP(closep) int other = dial_unix();
-	static const char fits[] = "POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\nConnection: close\r\n\r\n";
+	static const char fits[] =
+		"POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\nConnection: close\r\n\r\n";
 	memcpy(text, "{\"mode\":\"auto\"}", 15);
 	put(other, fits, sizeof(fits) - 1);
 	put(other, text, SERVER_BODY_MAX);
@@ -300,8 +137,12 @@ static void test_api_bounds_the_body(void **state)
 static void test_api_survives_what_is_not_http(void **state)
 {
 	static const char *const cases[] = {
-		"\r\n\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-		"GET /v1/health HTTP/1.1\r\n\r\n", "GET /v1/health HTTP/1.1\r\nHost x\r\n\r\n",
+		"\r\n\r\n\r\n",
+		"GET\r\n\r\n",
+		"GET / HTTP/9.9\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		"GET /v1/health HTTP/1.1\r\n\r\n",
+		"GET /v1/health HTTP/1.1\r\nHost x\r\n\r\n",
 		"POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
 		"POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 		"POST /v1/mode HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n\r\n",
@@ -309,8 +150,8 @@ static void test_api_survives_what_is_not_http(void **state)
 	};
 	static char large[64 << 10];
 
-	need(state);
-	start(plain());
+	rig_need(state);
+	rig_start(rig_config());
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		CLEANUP(closep) int fd = dial_unix();
 		assert_true(fd >= 0);
@@ -332,11 +173,12 @@ static void test_api_survives_what_is_not_http(void **state)
 /* A drip of bytes keeps no thread longer than the request's time, and delays nobody meanwhile. */
 static void test_api_cuts_off_a_slow_client(void **state)
 {
-	static const char head[] = "POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+	static const char head[] =
+		"POST /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
 	struct server_stats s;
 
-	need(state);
-	start(plain());
+	rig_need(state);
+	rig_start(rig_config());
 	CLEANUP(closep) int fd = dial_unix();
 	uint64_t began = clock_mono_ns();
 	put(fd, head, sizeof(head) - 1);
@@ -354,11 +196,12 @@ static void test_api_cuts_off_a_slow_client(void **state)
 
 static void test_api_answers_others_while_one_waits(void **state)
 {
-	need(state);
-	start(plain());
+	rig_need(state);
+	rig_start(rig_config());
 	fake.hold_ms = 1500;
 	CLEANUP(closep) int fd = dial_unix();
-	static const char slow[] = "GET /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	static const char slow[] =
+		"GET /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	put(fd, slow, sizeof(slow) - 1);
 	uint64_t began = clock_mono_ns();
 	for (int i = 0; i < 20; i++)
@@ -367,144 +210,41 @@ static void test_api_answers_others_while_one_waits(void **state)
 	assert_int_equal(hear(fd, 8000), 200);
 }
 
-/* In a child, since there is no way back from setuid(). Exit status: HTTP status / 100. */
-static int as_user(uid_t uid, const char *target, const char *body)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (!pid) {
-		if (setgid(uid) || setuid(uid))
-			_exit(90);
-		CLEANUP(closep) int fd = dial_unix();
-		if (fd < 0)
-			_exit(fd == -EACCES ? 80 : 91);
-		char text[1024];
-		snprintf(text, sizeof(text),
-			 "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", target,
-			 strlen(body), body);
-		put(fd, text, strlen(text));
-		int http = hear(fd, 8000);
-		_exit(http == 403 ? 43 : http / 100);
-	}
-	waitpid(pid, &status, 0);
-	return WEXITSTATUS(status);
-}
-
-static void test_api_knows_its_unix_callers(void **state)
-{
-	static const char on_db[] = "{\"service\":\"db\",\"type\":\"timeout\"}";
-	static const char on_self[] = "{\"service\":\"self\",\"type\":\"timeout\"}";
-	struct stat st;
-
-	need(state);
-	start(plain());
-	assert_int_equal(stat(path, &st), 0);
-	assert_true(S_ISSOCK(st.st_mode));
-	assert_int_equal(st.st_mode & 0117, 0);
-	assert_int_equal(st.st_uid, 0);
-
-	/* Not of the group: the file itself keeps it out. */
-	assert_int_equal(as_user(1234, "/v1/faults", on_db), 80);
-
-	/* As if it were of the group. */
-	assert_int_equal(chmod(path, 0666), 0);
-	snprintf(fake.self, sizeof(fake.self), "auth");
-	assert_int_equal(as_user(1234, "/v1/faults", on_db), 43);
-	assert_int_equal(as_user(1234, "/v1/mode", "{\"mode\":\"auto\"}"), 43);
-	assert_int_equal(fake.calls, 0);
-	assert_int_equal(as_user(1234, "/v1/faults", on_self), 2);
-	assert_int_equal(fake.who.uid, 1234);
-	assert_true(fake.who.pid > 1);
-	assert_string_equal(fake.service, "auth");
-	assert_int_equal(as_user(0, "/v1/faults", on_db), 2);
-	assert_true(fake.who.is_root);
-}
-
-static void test_api_replaces_only_a_stale_socket(void **state)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	struct server *second;
-	struct server_config c = plain();
-	struct problem p;
-
-	need(state);
-	c.port_operator = c.port_detector = -1;
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
-	close(fd);
-	start(c);
-	assert_int_equal(get(SERVER_CONTROL, "/v1/health", ""), 200);
-
-	assert_int_equal(server_start(&c, &fake_control_ops, &fake, &second, &p), -EADDRINUSE);
-	assert_non_null(strstr(p.detail, "another daemon answers"));
-	assert_int_equal(get(SERVER_CONTROL, "/v1/health", ""), 200);
-	server_stop(server);
-	server = NULL;
-	assert_int_equal(access(path, F_OK), -1);
-
-	FILE *f = fopen(path, "we");
-	assert_non_null(f);
-	fclose(f);
-	assert_int_equal(server_start(&c, &fake_control_ops, &fake, &second, &p), -EEXIST);
-	assert_int_equal(access(path, F_OK), 0);
-	unlink(path);
-}
-
-static void test_api_names_who_holds_a_port(void **state)
-{
-	CLEANUP(closep) int fd = -1;
-	struct server_config c = plain();
-	struct problem p;
-	uint16_t port;
-	char wanted[64];
-
-	need(state);
-	assert_int_equal(listen_tcp("127.0.0.1", 0, "", &fd, &port, &p), 0);
-	c.port_detector = port;
-	assert_int_equal(server_start(&c, &fake_control_ops, &fake, &server, &p), -EADDRINUSE);
-	snprintf(wanted, sizeof(wanted), "port %u on 127.0.0.1 is taken by test_api_server (process %d)", port, getpid());
-	if (!strstr(p.detail, wanted) || !strstr(p.detail, "--port-detector"))
-		fail_msg("%s", p.detail);
-	/* Nothing of the attempt is left. */
-	assert_int_equal(access(path, F_OK), -1);
-	c.listen = "localhost";
-	assert_int_equal(server_start(&c, &fake_control_ops, &fake, &server, &p), -EINVAL);
-}
-
 static void test_api_listens_on_ipv6_too(void **state)
 {
-	struct server_config c = plain();
+	struct server_config c = rig_config();
 
-	need(state);
+	rig_need(state);
 	c.listen = "::1";
-	start(c);
-	struct sockaddr_in6 in = { .sin6_family = AF_INET6, .sin6_port = htons(server_port(server, SERVER_DETECTOR)),
+	rig_start(c);
+	struct sockaddr_in6 in = { .sin6_family = AF_INET6,
+				   .sin6_port = htons(server_port(server, SERVER_DETECTOR)),
 				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	CLEANUP(closep) int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	static const char ask[] = "GET /health HTTP/1.1\r\nHost: [::1]:8006\r\nConnection: close\r\n\r\n";
+	static const char ask[] =
+		"GET /health HTTP/1.1\r\nHost: [::1]:8006\r\nConnection: close\r\n\r\n";
 	put(fd, ask, sizeof(ask) - 1);
 	assert_int_equal(hear(fd, 8000), 200);
 }
 
 static void test_api_passes_queries_on(void **state)
 {
-	struct server_config c = plain();
+	struct server_config c = rig_config();
 	CLEANUP(closep) int fd = -1;
 	struct problem p;
 	char url[64], got[2048] = "";
 	uint16_t port;
 	int say[2];
 
-	need(state);
+	rig_need(state);
 	assert_int_equal(listen_tcp("127.0.0.1", 0, "", &fd, &port, &p), 0);
 	assert_int_equal(pipe(say), 0);
 	pid_t pid = fork();
 	if (!pid) {
-		static const char reply[] = "HTTP/1.1 422 X\r\nContent-Type: application/json\r\nContent-Length: 18\r\n"
-					    "Connection: close\r\n\r\n{\"status\":\"error\"}";
+		static const char reply[] =
+			"HTTP/1.1 422 X\r\nContent-Type: application/json\r\nContent-Length: 18\r\n"
+			"Connection: close\r\n\r\n{\"status\":\"error\"}";
 		struct pollfd ready = { .fd = fd, .events = POLLIN };
 		for (int i = 0; i < 2; i++) {
 			poll(&ready, 1, 8000);
@@ -519,13 +259,18 @@ static void test_api_passes_queries_on(void **state)
 	}
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
 	c.prometheus_url = url;
-	start(c);
-	assert_int_equal(get(SERVER_DETECTOR, "/api/v1/query?query=up%7Ba%3D%22b%22%7D&x=1", ""), 422);
+	rig_start(c);
+	assert_int_equal(get(SERVER_DETECTOR, "/api/v1/query?query=up%7Ba%3D%22b%22%7D&x=1", ""),
+			 422);
 	assert_non_null(strstr(answer, "{\"status\":\"error\"}"));
 	assert_true(read(say[0], got, sizeof(got) - 1) > 0);
-	assert_ptr_equal(strstr(got, "GET /api/v1/query?query=up%7Ba%3D%22b%22%7D&x=1 HTTP/1.1\r\n"), got);
-	assert_int_equal(raw(SERVER_DETECTOR, "POST /api/v1/query_range HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n"
-					      "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\nquery=up"), 422);
+	assert_ptr_equal(
+		strstr(got, "GET /api/v1/query?query=up%7Ba%3D%22b%22%7D&x=1 HTTP/1.1\r\n"), got);
+	assert_int_equal(
+		raw(SERVER_DETECTOR,
+		    "POST /api/v1/query_range HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n"
+		    "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\nquery=up"),
+		422);
 	memset(got, 0, sizeof(got));
 	assert_true(read(say[0], got, sizeof(got) - 1) > 0);
 	assert_ptr_equal(strstr(got, "POST /api/v1/query_range HTTP/1.1\r\n"), got);
@@ -539,33 +284,7 @@ static void test_api_passes_queries_on(void **state)
 	assert_non_null(strstr(answer, "application/problem+json"));
 }
 
-static void test_api_token_files_are_checked(void **state)
-{
-	char file[80], *token = NULL;
-	struct problem p;
-
-	need(state);
-	snprintf(file, sizeof(file), "%s/token", folder);
-	assert_true(server_read_token(file, &token, &p) < 0);
-	FILE *f = fopen(file, "we");
-	assert_non_null(f);
-	fputs(TOKEN "\nsecond line\n", f);
-	fclose(f);
-	assert_int_equal(chmod(file, 0644), 0);
-	assert_int_equal(server_read_token(file, &token, &p), -EACCES);
-	assert_int_equal(chmod(file, 0640), 0);
-	assert_int_equal(server_read_token(file, &token, &p), 0);
-	assert_string_equal(token, TOKEN);
-	free(token);
-	f = fopen(file, "we");
-	assert_non_null(f);
-	fputs("short\n", f);
-	fclose(f);
-	assert_int_equal(server_read_token(file, &token, &p), -EINVAL);
-	unlink(file);
-}
-
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
 {
@@ -573,17 +292,12 @@ int main(void)
 		CASE(test_api_answers_on_every_listener),
 		CASE(test_api_keeps_a_connection_and_pipelines),
 		CASE(test_api_refuses_other_hosts_and_origins_on_tcp),
-		CASE(test_api_needs_a_token_off_loopback),
 		CASE(test_api_bounds_the_body),
 		CASE(test_api_survives_what_is_not_http),
 		CASE(test_api_cuts_off_a_slow_client),
 		CASE(test_api_answers_others_while_one_waits),
-		CASE(test_api_knows_its_unix_callers),
-		CASE(test_api_replaces_only_a_stale_socket),
-		CASE(test_api_names_who_holds_a_port),
 		CASE(test_api_listens_on_ipv6_too),
 		CASE(test_api_passes_queries_on),
-		CASE(test_api_token_files_are_checked),
 	};
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

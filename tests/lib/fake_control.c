@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "serve/metrics.h"
 
+struct fake_control fake;
+
 void fake_control_init(struct fake_control *f)
 {
 	*f = (struct fake_control){ 0 };
@@ -22,7 +24,8 @@ static int give(struct fake_control *f, const char *json, cJSON **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static void note(struct fake_control *f, const struct caller *who, const char *id, const char *service)
+static void note(struct fake_control *f, const struct caller *who, const char *id,
+		 const char *service)
 {
 	pthread_mutex_lock(&f->lock);
 	f->calls++;
@@ -42,14 +45,18 @@ static int known(const char *name, struct problem *p)
 static int health(void *ctx, cJSON **ret, struct problem *p)
 {
 	struct fake_control *f = ctx;
-	struct timespec t = { .tv_sec = f->hold_ms / 1000, .tv_nsec = (long)(f->hold_ms % 1000) * 1000000 };
+	struct timespec t = { .tv_sec = f->hold_ms / 1000,
+			      .tv_nsec = (long)(f->hold_ms % 1000) * 1000000 };
 
 	(void)p;
 	if (f->hold_ms)
 		nanosleep(&t, NULL);
-	return give(f, "{\"version\":\"0\",\"uptime_s\":1,\"mode\":\"suggest\",\"degradation_level\":0,\"works\":[],"
-		       "\"lacks\":[],\"detector\":{\"warm\":false,\"baseline\":9,\"services\":[]},"
-		       "\"operator\":{\"planner\":\"playbook\"}}", ret);
+	return give(
+		f,
+		"{\"version\":\"0\",\"uptime_s\":1,\"mode\":\"suggest\",\"degradation_level\":0,\"works\":[],"
+		"\"lacks\":[],\"detector\":{\"warm\":false,\"baseline\":9,\"services\":[]},"
+		"\"operator\":{\"planner\":\"playbook\"}}",
+		ret);
 }
 
 static int caller_service(void *ctx, pid_t pid, char ret[static SERVICE_NAME_MAX])
@@ -63,7 +70,7 @@ static int caller_service(void *ctx, pid_t pid, char ret[static SERVICE_NAME_MAX
 }
 
 #define DB_JSON "{\"name\":\"db\",\"source\":\"port\",\"ports\":[8002]}"
-#define FAULT_JSON                                                                                           \
+#define FAULT_JSON                                                                                                      \
 	"{\"id\":\"f-db\",\"type\":\"timeout\",\"service\":\"db\",\"params\":{},\"probability\":1,\"state\":\"armed\"," \
 	"\"says\":\"db answers late\"}"
 #define INCIDENT_JSON                                                                                                  \
@@ -81,8 +88,8 @@ static int service(void *ctx, const char *name, cJSON **ret, struct problem *p)
 	return known(name, p) ?: give(ctx, DB_JSON, ret);
 }
 
-static int attach(void *ctx, const struct caller *who, const struct control_attach *what, cJSON **ret,
-		  struct problem *p)
+static int attach(void *ctx, const struct caller *who, const struct control_attach *what,
+		  cJSON **ret, struct problem *p)
 {
 	struct fake_control *f = ctx;
 
@@ -118,7 +125,12 @@ static int requests(void *ctx, const struct control_requests *which, cJSON **ret
 	(void)p;
 	f->requests = *which;
 	/* A path of a stranger's: no UTF-8. */
-	return give(f, "{\"items\":[{\"path\":\"/\xff\xc3\"}]}", ret);
+	return give(
+		f,
+		"{\"items\":[{\"at\":\"2024-01-15T10:30:00.000Z\",\"service\":\"db\",\"client\":\"outside\","
+		"\"side\":\"server\",\"method\":\"GET\",\"path\":\"/\xff\xc3\",\"status\":200,"
+		"\"duration_ms\":1}]}",
+		ret);
 }
 
 static int faults(void *ctx, const char *name, cJSON **ret, struct problem *p)
@@ -139,9 +151,11 @@ static int fault(void *ctx, const char *id, cJSON **ret, struct problem *p)
 	return no_id(id, "f-db", "fault", p) ?: give(ctx, FAULT_JSON, ret);
 }
 
-static int arm(void *ctx, const struct caller *who, const struct control_arm *what, cJSON **ret, struct problem *p)
+static int arm(void *ctx, const struct caller *who, const struct control_arm *what, cJSON **ret,
+	       struct problem *p)
 {
-	static const char *const fields[] = { "service", "type", "params", "probability", "duration_s", "match", "slot", NULL };
+	static const char *const fields[] = { "service",    "type",  "params", "probability",
+					      "duration_s", "match", "slot",   NULL };
 	struct fake_control *f = ctx;
 	const char *unknown = json_unknown(what->body, fields);
 
@@ -158,7 +172,8 @@ static int arm(void *ctx, const struct caller *who, const struct control_arm *wh
 	return known(what->service, p) ?: give(f, FAULT_JSON, ret);
 }
 
-static int disarm(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p)
+static int disarm(void *ctx, const struct caller *who, const char *id, cJSON **ret,
+		  struct problem *p)
 {
 	int err = no_id(id, "f-db", "fault", p);
 
@@ -167,7 +182,8 @@ static int disarm(void *ctx, const struct caller *who, const char *id, cJSON **r
 	return err ?: give(ctx, FAULT_JSON, ret);
 }
 
-static int disarm_all(void *ctx, const struct caller *who, const char *name, cJSON **ret, struct problem *p)
+static int disarm_all(void *ctx, const struct caller *who, const char *name, cJSON **ret,
+		      struct problem *p)
 {
 	struct fake_control *f = ctx;
 
@@ -176,7 +192,8 @@ static int disarm_all(void *ctx, const struct caller *who, const char *name, cJS
 	return (name ? known(name, p) : 0) ?: give(f, "{\"items\":[]}", ret);
 }
 
-static int incidents(void *ctx, const struct control_incidents *which, cJSON **ret, struct problem *p)
+static int incidents(void *ctx, const struct control_incidents *which, cJSON **ret,
+		     struct problem *p)
 {
 	struct fake_control *f = ctx;
 
@@ -190,8 +207,8 @@ static int incident(void *ctx, const char *id, cJSON **ret, struct problem *p)
 	return no_id(id, "i-0001", "incident", p) ?: give(ctx, INCIDENT_JSON, ret);
 }
 
-static int approve(void *ctx, const struct caller *who, const char *id, const char *action, cJSON **ret,
-		   struct problem *p)
+static int approve(void *ctx, const struct caller *who, const char *id, const char *action,
+		   cJSON **ret, struct problem *p)
 {
 	struct fake_control *f = ctx;
 	int err = no_id(id, "i-0001", "incident", p);
@@ -226,7 +243,8 @@ static int report(void *ctx, const char *id, char **ret, struct problem *p)
 	return err;
 }
 
-static int analyze(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret, struct problem *p)
+static int analyze(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret,
+		   struct problem *p)
 {
 	const char *name = json_str(body, "service");
 
@@ -244,7 +262,8 @@ static int mode(void *ctx, cJSON **ret, struct problem *p)
 	return give(ctx, "{\"mode\":\"suggest\"}", ret);
 }
 
-static int set_mode(void *ctx, const struct caller *who, const char *wanted, cJSON **ret, struct problem *p)
+static int set_mode(void *ctx, const struct caller *who, const char *wanted, cJSON **ret,
+		    struct problem *p)
 {
 	struct fake_control *f = ctx;
 
@@ -261,10 +280,29 @@ static int metrics(void *ctx, struct metrics *m)
 }
 
 const struct control_ops fake_control_ops = {
-	.health = health, .caller_service = caller_service,
-	.services = services, .service = service, .attach = attach, .detach = detach,
-	.graph = graph, .scores = items, .requests = requests,
-	.faults = faults, .fault = fault, .fault_types = items, .arm = arm, .disarm = disarm, .disarm_all = disarm_all,
-	.incidents = incidents, .incident = incident, .approve = approve, .reject = reject, .report = report,
-	.analyze = analyze, .mode = mode, .set_mode = set_mode, .doctor = items, .metrics = metrics,
+	.health = health,
+	.caller_service = caller_service,
+	.services = services,
+	.service = service,
+	.attach = attach,
+	.detach = detach,
+	.graph = graph,
+	.scores = items,
+	.requests = requests,
+	.faults = faults,
+	.fault = fault,
+	.fault_types = items,
+	.arm = arm,
+	.disarm = disarm,
+	.disarm_all = disarm_all,
+	.incidents = incidents,
+	.incident = incident,
+	.approve = approve,
+	.reject = reject,
+	.report = report,
+	.analyze = analyze,
+	.mode = mode,
+	.set_mode = set_mode,
+	.doctor = items,
+	.metrics = metrics,
 };

@@ -26,6 +26,9 @@ struct fake_control {
 	bool broken;                  /* every reading function fails without a reason */
 };
 
+/* The one that rigs use. */
+extern struct fake_control fake;
+
 void fake_control_init(struct fake_control *f);
 
 extern const struct control_ops fake_control_ops;

@@ -30,11 +30,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum idempotency_verdict begin(const char *scope, const char *key, const char *request, uint64_t now_ns)
+static enum idempotency_verdict begin(const char *scope, const char *key, const char *request,
+				      uint64_t now_ns)
 {
 	free(body);
 	body = NULL;
-	return idempotency_begin(table, scope, key, request, strlen(request), now_ns, &status, &body, &len);
+	return idempotency_begin(table, scope, key, request, strlen(request), now_ns, &status,
+				 &body, &len);
 }
 
 static void test_idempotency_repeats_the_first_answer(void **state)
@@ -83,18 +85,23 @@ static void test_idempotency_is_bounded_and_drops_the_oldest(void **state)
 	assert_int_equal(idempotency_new(&t), 0);
 	for (int i = 0; i < IDEMPOTENCY_MAX; i++) {
 		snprintf(key, sizeof(key), "k%d", i);
-		assert_int_equal(idempotency_begin(t, "r", key, "x", 1, (uint64_t)i + 1, &status, &body, &len),
+		assert_int_equal(idempotency_begin(t, "r", key, "x", 1, (uint64_t)i + 1, &status,
+						   &body, &len),
 				 IDEMPOTENCY_FIRST);
 	}
 	/* All running: nobody may be dropped. */
-	assert_int_equal(idempotency_begin(t, "r", "more", "x", 1, 999, &status, &body, &len), IDEMPOTENCY_FULL);
+	assert_int_equal(idempotency_begin(t, "r", "more", "x", 1, 999, &status, &body, &len),
+			 IDEMPOTENCY_FULL);
 	idempotency_end(t, "r", "k7", 200, "7", 1);
 	idempotency_end(t, "r", "k5", 200, "5", 1);
-	assert_int_equal(idempotency_begin(t, "r", "more", "x", 1, 999, &status, &body, &len), IDEMPOTENCY_FIRST);
-	assert_int_equal(idempotency_begin(t, "r", "k7", "x", 1, 1000, &status, &body, &len), IDEMPOTENCY_REPEATED);
+	assert_int_equal(idempotency_begin(t, "r", "more", "x", 1, 999, &status, &body, &len),
+			 IDEMPOTENCY_FIRST);
+	assert_int_equal(idempotency_begin(t, "r", "k7", "x", 1, 1000, &status, &body, &len),
+			 IDEMPOTENCY_REPEATED);
 	free(body);
 	body = NULL;
-	assert_int_equal(idempotency_begin(t, "r", "k5", "x", 1, 1001, &status, &body, &len), IDEMPOTENCY_FIRST);
+	assert_int_equal(idempotency_begin(t, "r", "k5", "x", 1, 1001, &status, &body, &len),
+			 IDEMPOTENCY_FIRST);
 	idempotency_free(t);
 }
 

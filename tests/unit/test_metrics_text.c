@@ -39,9 +39,9 @@ static const char *render(bool openmetrics)
 	return buf_str(&out);
 }
 
-#define assert_has(text, part) \
-	do { \
-		if (!strstr(text, part)) \
+#define assert_has(text, part)                                        \
+	do {                                                          \
+		if (!strstr(text, part))                              \
 			fail_msg("no '%s' in:\n%.3000s", part, text); \
 	} while (0)
 
@@ -78,9 +78,12 @@ static void test_metrics_folds_buckets_exactly(void **state)
 	(void)state;
 	for (size_t i = 0; i < ABI_HIST_BUCKETS; i++)
 		h.n[i] = 1;
-	assert_int_equal(metrics_add_hist(m, METRIC_RUNQUEUE, METRIC_LABELS("db"), &h, 2500000000, NULL), 0);
+	assert_int_equal(
+		metrics_add_hist(m, METRIC_RUNQUEUE, METRIC_LABELS("db"), &h, 2500000000, NULL), 0);
 	const char *text = render(false);
-	assert_has(text, "archaic_sched_runqueue_latency_seconds_bucket{service_name=\"db\",le=\"5e-06\"} 8\n");
+	assert_has(
+		text,
+		"archaic_sched_runqueue_latency_seconds_bucket{service_name=\"db\",le=\"5e-06\"} 8\n");
 	assert_has(text, "_bucket{service_name=\"db\",le=\"1e-05\"} 11\n");
 	assert_has(text, "_bucket{service_name=\"db\",le=\"0.0025\"} 35\n");
 	assert_has(text, "_bucket{service_name=\"db\",le=\"1\"} 61\n");
@@ -91,18 +94,23 @@ static void test_metrics_folds_buckets_exactly(void **state)
 
 static void test_metrics_duration_buckets_are_those_of_the_document(void **state)
 {
-	static const char *const bounds[] = { "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.075", "0.1",
-					      "0.25", "0.5", "0.75", "1", "2.5", "5", "7.5", "10", "+Inf" };
+	static const char *const bounds[] = {
+		"0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.075", "0.1",
+		"0.25",   "0.5",   "0.75",   "1",     "2.5",  "5",     "7.5",  "10",    "+Inf"
+	};
 	struct hist h = { 0 };
 	char line[128];
 
 	(void)state;
-	assert_int_equal(metrics_add_hist(m, METRIC_HTTP_SERVER_DURATION, METRIC_LABELS("db", "GET", "200"), &h, 0, NULL), 0);
+	assert_int_equal(metrics_add_hist(m, METRIC_HTTP_SERVER_DURATION,
+					  METRIC_LABELS("db", "GET", "200"), &h, 0, NULL),
+			 0);
 	const char *at = render(false);
 	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
-		snprintf(line, sizeof(line),
-			 "_bucket{service_name=\"db\",http_request_method=\"GET\",http_response_status_code=\"200\",le=\"%s\"} 0\n",
-			 bounds[i]);
+		snprintf(
+			line, sizeof(line),
+			"_bucket{service_name=\"db\",http_request_method=\"GET\",http_response_status_code=\"200\",le=\"%s\"} 0\n",
+			bounds[i]);
 		at = strstr(at, line);
 		if (!at)
 			fail_msg("no %s in its place", line);
@@ -117,7 +125,9 @@ static void test_metrics_adds_up_equal_series(void **state)
 	assert_int_equal(metrics_add(m, METRIC_CPU_SECONDS, METRIC_LABELS("db", ""), 1), 0);
 	assert_int_equal(metrics_add(m, METRIC_CPU_SECONDS, METRIC_LABELS("db", "user"), 4), 0);
 	const char *text = render(false);
-	assert_has(text, "container_cpu_time_seconds_total{service_name=\"db\",service_namespace=\"shop\"} 2.25\n");
+	assert_has(
+		text,
+		"container_cpu_time_seconds_total{service_name=\"db\",service_namespace=\"shop\"} 2.25\n");
 	assert_has(text, "{service_name=\"db\",service_namespace=\"shop\",cpu_mode=\"user\"} 4\n");
 	assert_has(text, "# TYPE container_cpu_time_seconds_total counter\n");
 	assert_null(strstr(text, "archaic_anomaly_score"));
@@ -128,7 +138,8 @@ static void test_metrics_escapes_what_strangers_named(void **state)
 	char longest[400];
 
 	(void)state;
-	assert_int_equal(metrics_add(m, METRIC_IN_FLIGHT, METRIC_LABELS("a\"b\\c\nd\xff\xc3\xa9"), 1), 0);
+	assert_int_equal(
+		metrics_add(m, METRIC_IN_FLIGHT, METRIC_LABELS("a\"b\\c\nd\xff\xc3\xa9"), 1), 0);
 	assert_has(render(false), "{service_name=\"a\\\"b\\\\c\\nd?\xc3\xa9\"} 1\n");
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
@@ -161,30 +172,44 @@ static void test_metrics_folds_what_is_over_the_cap(void **state)
 	assert_int_equal(metrics_add(m, METRIC_IN_FLIGHT, METRIC_LABELS("s0"), 1), 0);
 	const char *text = render(false);
 	size_t lines = 0;
-	for (const char *p = text; (p = strstr(p, "\narchaic_http_server_requests_in_flight{")); p++)
+	for (const char *p = text; (p = strstr(p, "\narchaic_http_server_requests_in_flight{"));
+	     p++)
 		lines++;
 	assert_int_equal(lines, METRICS_SERIES_MAX + 1);
-	assert_has(text, "archaic_http_server_requests_in_flight{otel_metric_overflow=\"true\"} 10\n");
+	assert_has(text,
+		   "archaic_http_server_requests_in_flight{otel_metric_overflow=\"true\"} 10\n");
 	assert_has(text, "archaic_http_server_requests_in_flight{service_name=\"s0\"} 2\n");
-	assert_has(text, "archaic_series_overflow_total{metric=\"archaic_http_server_requests_in_flight\"} 7\n");
+	assert_has(
+		text,
+		"archaic_series_overflow_total{metric=\"archaic_http_server_requests_in_flight\"} 7\n");
 }
 
 static void test_metrics_openmetrics_has_its_own_forms(void **state)
 {
-	struct metric_exemplar ex = { .trace_id = "550e8400-e29b-41d4-a716-446655440000", .value = .003, .wall_ms = 1705314600123 };
-	struct metric_exemplar forged = { .trace_id = "\"} 1\nevil 2", .value = .003, .wall_ms = 1 };
+	struct metric_exemplar ex = { .trace_id = "550e8400-e29b-41d4-a716-446655440000",
+				      .value = .003,
+				      .wall_ms = 1705314600123 };
+	struct metric_exemplar forged = { .trace_id = "\"} 1\nevil 2",
+					  .value = .003,
+					  .wall_ms = 1 };
 	struct hist h = { 0 };
 
 	(void)state;
 	h.n[0] = 1;
 	assert_int_equal(metrics_add(m, METRIC_ABORTED, METRIC_LABELS("db"), 3), 0);
-	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION, METRIC_LABELS("product", "db", "false"), &h, 1000, &ex), 0);
-	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION, METRIC_LABELS("product", "auth", "false"), &h, 1000, &forged), 0);
+	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION,
+					  METRIC_LABELS("product", "db", "false"), &h, 1000, &ex),
+			 0);
+	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION,
+					  METRIC_LABELS("product", "auth", "false"), &h, 1000,
+					  &forged),
+			 0);
 	const char *text = render(true);
 	assert_has(text, "# TYPE archaic_http_server_aborted_requests counter\n");
 	assert_has(text, "archaic_http_server_aborted_requests_total{service_name=\"db\"} 3.0\n");
-	assert_has(text, "{client=\"product\",server=\"db\",failed=\"false\",le=\"0.005\"} 1 # "
-			 "{trace_id=\"550e8400-e29b-41d4-a716-446655440000\"} 0.003 1705314600.123\n");
+	assert_has(text,
+		   "{client=\"product\",server=\"db\",failed=\"false\",le=\"0.005\"} 1 # "
+		   "{trace_id=\"550e8400-e29b-41d4-a716-446655440000\"} 0.003 1705314600.123\n");
 	assert_has(text, "le=\"1.0\"} 1\n");
 	assert_null(strstr(text, "evil"));
 	assert_string_equal(text + strlen(text) - 6, "# EOF\n");
@@ -200,9 +225,11 @@ static void test_metrics_are_what_the_scraper_asks_for(void **state)
 	assert_false(metrics_wants_openmetrics("text/plain"));
 	assert_true(metrics_wants_openmetrics("application/openmetrics-text"));
 	/* As Prometheus 2.42 asks. */
-	assert_true(metrics_wants_openmetrics("application/openmetrics-text;version=1.0.0,application/openmetrics-text;"
-					      "version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
-	assert_false(metrics_wants_openmetrics("application/openmetrics-text;q=0.2, text/plain;q=0.9"));
+	assert_true(metrics_wants_openmetrics(
+		"application/openmetrics-text;version=1.0.0,application/openmetrics-text;"
+		"version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
+	assert_false(
+		metrics_wants_openmetrics("application/openmetrics-text;q=0.2, text/plain;q=0.9"));
 	assert_false(metrics_wants_openmetrics("application/openmetrics-text;q=0"));
 }
 
@@ -224,8 +251,9 @@ static void fill(void)
 			nr++;
 		for (size_t i = 0; i < nr; i++)
 			values[i] = i == 1 ? "we\"ird\\\n" : "x";
-		int err = family->kind == METRIC_HISTOGRAM ? metrics_add_hist(m, (enum metric)f, values, &h, 12345678901, NULL)
-							   : metrics_add(m, (enum metric)f, values, 1);
+		int err = family->kind == METRIC_HISTOGRAM ?
+			metrics_add_hist(m, (enum metric)f, values, &h, 12345678901, NULL) :
+			metrics_add(m, (enum metric)f, values, 1);
 		assert_int_equal(err, 0);
 	}
 	for (int i = 0; i < METRICS_SERIES_MAX + 1; i++) {
@@ -264,7 +292,8 @@ static void test_metrics_pass_promtool(void **state)
 	}
 	close(say[1]);
 	size_t len = 0;
-	for (ssize_t n; len < sizeof(log) - 1 && (n = read(say[0], log + len, sizeof(log) - 1 - len)) > 0;)
+	for (ssize_t n;
+	     len < sizeof(log) - 1 && (n = read(say[0], log + len, sizeof(log) - 1 - len)) > 0;)
 		len += (size_t)n;
 	close(say[0]);
 	int status;

@@ -80,8 +80,7 @@ static bool has_parameter(const cJSON *op, const char *in, const char *name)
 {
 	const cJSON *p;
 
-	cJSON_ArrayForEach(p, get(op, "parameters"))
-	{
+	cJSON_ArrayForEach(p, get(op, "parameters")) {
 		const cJSON *q = resolve(p);
 		if (!strcmp(json_str(q, "in"), in) && !strcmp(json_str(q, "name"), name))
 			return true;
@@ -103,15 +102,19 @@ static void test_openapi_describes_every_route(void **state)
 			fail_msg("%s %s is not in openapi.json", r->method, r->path);
 		for (const char *const *q = r->query; q && *q; q++)
 			if (!has_parameter(op, "query", *q))
-				fail_msg("%s %s: query parameter %s is not in openapi.json", r->method, r->path, *q);
+				fail_msg("%s %s: query parameter %s is not in openapi.json",
+					 r->method, r->path, *q);
 		for (const char *p = r->path; (p = strchr(p, '{')); p++) {
 			char name[32];
 			snprintf(name, sizeof(name), "%.*s", (int)strcspn(p + 1, "}"), p + 1);
 			if (!has_parameter(op, "path", name))
-				fail_msg("%s %s: path parameter %s is not in openapi.json", r->method, r->path, name);
+				fail_msg("%s %s: path parameter %s is not in openapi.json",
+					 r->method, r->path, name);
 		}
-		if (!strcmp(r->method, "POST") && r->body != BODY_FORM && !has_parameter(op, "header", "Idempotency-Key"))
-			fail_msg("%s %s: Idempotency-Key is not in openapi.json", r->method, r->path);
+		if (!strcmp(r->method, "POST") && r->body != BODY_FORM &&
+		    !has_parameter(op, "header", "Idempotency-Key"))
+			fail_msg("%s %s: Idempotency-Key is not in openapi.json", r->method,
+				 r->path);
 		if (!get(get(op, "responses"), "default"))
 			fail_msg("%s %s: no default response", r->method, r->path);
 	}
@@ -135,18 +138,17 @@ static void test_openapi_describes_nothing_else(void **state)
 
 	(void)state;
 	cJSON_ArrayForEach(path, get(doc, "paths"))
-		cJSON_ArrayForEach(op, path)
-		{
+		cJSON_ArrayForEach(op, path) {
 			const struct route *r = route_of(path->string, op->string);
 			if (!r)
 				fail_msg("%s %s has no route", op->string, path->string);
 			operations++;
-			cJSON_ArrayForEach(p, get(op, "parameters"))
-			{
+			cJSON_ArrayForEach(p, get(op, "parameters")) {
 				const cJSON *q = resolve(p);
-				if (!strcmp(json_str(q, "in"), "query") && !listed(r->query, json_str(q, "name")))
-					fail_msg("%s %s: no such query parameter %s", op->string, path->string,
-						 json_str(q, "name"));
+				if (!strcmp(json_str(q, "in"), "query") &&
+				    !listed(r->query, json_str(q, "name")))
+					fail_msg("%s %s: no such query parameter %s", op->string,
+						 path->string, json_str(q, "name"));
 			}
 		}
 	router_routes(&nr);
@@ -169,7 +171,8 @@ static void test_openapi_says_where_each_is_answered(void **state)
 				if (!strcmp(p->valuestring, part_names[k]))
 					parts |= 1U << k;
 		if (parts != routes[i].parts)
-			fail_msg("%s %s: x-archaic-ports is wrong", routes[i].method, routes[i].path);
+			fail_msg("%s %s: x-archaic-ports is wrong", routes[i].method,
+				 routes[i].path);
 	}
 }
 
@@ -186,7 +189,8 @@ static void test_openapi_lists_every_field_of_bodies(void **state)
 			fail_msg("%s %s: whether there is a body", r->method, r->path);
 		if (!r->fields)
 			continue;
-		const cJSON *schema = resolve(get(get(get(body, "content"), "application/json"), "schema"));
+		const cJSON *schema =
+			resolve(get(get(get(body, "content"), "application/json"), "schema"));
 		size_t listed_fields = 0;
 		cJSON_ArrayForEach(p, get(schema, "properties"))
 			if (!listed(r->fields, p->string))
@@ -195,7 +199,8 @@ static void test_openapi_lists_every_field_of_bodies(void **state)
 				listed_fields++;
 		for (size_t k = 0; r->fields[k]; k++)
 			if (!get(get(schema, "properties"), r->fields[k]))
-				fail_msg("%s %s: field %s is not in openapi.json", r->method, r->path, r->fields[k]);
+				fail_msg("%s %s: field %s is not in openapi.json", r->method,
+					 r->path, r->fields[k]);
 		assert_true(listed_fields > 0);
 		assert_true(cJSON_IsFalse(get(schema, "additionalProperties")));
 		assert_int_equal(cJSON_IsTrue(get(body, "required")), r->body == BODY_JSON);
@@ -221,8 +226,7 @@ static void test_openapi_references_lead_somewhere_and_ids_differ(void **state)
 	(void)state;
 	check_references(doc);
 	cJSON_ArrayForEach(path, get(doc, "paths"))
-		cJSON_ArrayForEach(op, path)
-		{
+		cJSON_ArrayForEach(op, path) {
 			const char *id = json_str(op, "operationId");
 			assert_non_null(id);
 			for (size_t i = 0; i < nr; i++)

@@ -10,249 +10,7 @@
 
 #include "base/json.h"
 #include "base/util.h"
-#include "fake_control.h"
-#include "serve/router.h"
-
-static struct fake_control fake;
-static struct router *router;
-static struct reply reply;
-
-static int group_setup(void **state)
-{
-	(void)state;
-	return sodium_init() < 0 ? -1 : router_new(&fake_control_ops, &fake, NULL, &router);
-}
-
-static int group_teardown(void **state)
-{
-	(void)state;
-	router_free(router);
-	return 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	fake_control_init(&fake);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	reply_release(&reply);
-	return 0;
-}
-
-static struct inbound root_asks(const char *method, const char *target, const char *body)
-{
-	return (struct inbound){
-		.part = SERVER_CONTROL, .method = method, .target = target,
-		.content_type = body ? "application/json" : NULL, .body = body ?: "", .body_len = body ? strlen(body) : 0,
-		.caller = { .transport = TRANSPORT_UNIX, .is_root = true, .pid = 4711 },
-	};
-}
-
-static int ask_as(const struct inbound *in)
-{
-	reply_release(&reply);
-	router_handle(router, in, &reply);
-	return reply.status;
-}
-
-static int ask(const char *method, const char *target, const char *body)
-{
-	struct inbound in = root_asks(method, target, body);
-
-	return ask_as(&in);
-}
-
-static int user_asks(const char *method, const char *target, const char *body, const char *self)
-{
-	struct inbound in = root_asks(method, target, body);
-
-	in.caller.is_root = false;
-	in.caller.uid = 1000;
-	snprintf(fake.self, sizeof(fake.self), "%s", self);
-	return ask_as(&in);
-}
-
-/* Every refusal has this shape, whatever it is about. */
-static void assert_problem(const char *what, const char *parameter)
-{
-	CLEANUP(json_freep) cJSON *j = cJSON_ParseWithLength(buf_str(&reply.body), reply.body.len);
-
-	if (!reply.content_type || strcmp(reply.content_type, "application/problem+json") != 0)
-		fail_msg("%s: content type %s", what, reply.content_type ?: "(none)");
-	if (!j)
-		fail_msg("%s: not JSON: %s", what, buf_str(&reply.body));
-	assert_string_equal(json_str(j, "type"), "about:blank");
-	assert_int_equal((int)json_num(j, "status", 0), reply.status);
-	if (!json_str(j, "title") || !*json_str(j, "title") || !json_str(j, "detail") || !*json_str(j, "detail"))
-		fail_msg("%s: no title or detail: %s", what, buf_str(&reply.body));
-	if (parameter && strcmp(json_str(j, "parameter") ?: "", parameter) != 0)
-		fail_msg("%s: parameter is not %s: %s", what, parameter, buf_str(&reply.body));
-}
-
-#define JSON16 "[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]"
-
-static const struct {
-	const char *method, *target, *body;
-	int status;
-	const char *parameter;
-} bad[] = {
-	/* paths */
-	{ "GET", "/", NULL, 404, NULL },
-	{ "GET", "/v1", NULL, 404, NULL },
-	{ "GET", "/v1/", NULL, 404, NULL },
-	{ "GET", "/v1/services/", NULL, 404, NULL },
-	{ "GET", "/v1/services/db/", NULL, 404, NULL },
-	{ "GET", "/v1/services/nobody", NULL, 404, NULL },
-	{ "GET", "/v1/services/..", NULL, 404, NULL },
-	{ "GET", "/v1/services/a%2Fb", NULL, 404, NULL },
-	{ "GET", "/v1/services/%00", NULL, 400, NULL },
-	{ "GET", "/v1/services/%", NULL, 400, NULL },
-	{ "GET", "/v1/services/%4", NULL, 400, NULL },
-	{ "GET", "/v1/services/%zz", NULL, 400, NULL },
-	{ "GET", "/v1/services/%ff%fe", NULL, 400, NULL },
-	{ "GET", "/v1/services/%c0%af", NULL, 400, NULL },
-	{ "GET", "http://localhost/v1/health", NULL, 400, NULL },
-	{ "OPTIONS", "*", NULL, 400, NULL },
-	{ "GET", "", NULL, 400, NULL },
-	{ "GET", "/v1/faults/F-DB", NULL, 404, NULL },
-	{ "GET", "/v1/faults/f-none", NULL, 404, NULL },
-	{ "DELETE", "/v1/faults/f-none", NULL, 404, NULL },
-	{ "GET", "/v1/incidents/i-9999", NULL, 404, NULL },
-	{ "GET", "/v1/incidents/i-0001%0d%0aX", NULL, 404, NULL },
-	{ "GET", "/v1/incidents/i-9999/report", NULL, 404, NULL },
-	{ "POST", "/v1/incidents/i-9999/approve", NULL, 404, NULL },
-	{ "POST", "/v1/incidents/i-9999/reject", NULL, 404, NULL },
-	{ "GET", "/v1/faults/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL, 404, NULL },
-	/* what the control socket does not answer */
-	{ "GET", "/metrics", NULL, 404, NULL },
-	{ "GET", "/health", NULL, 404, NULL },
-	{ "POST", "/analyze", "{\"service\":\"db\"}", 404, NULL },
-	/* methods */
-	{ "POST", "/v1/health", "{}", 405, NULL },
-	{ "DELETE", "/v1/health", NULL, 405, NULL },
-	{ "PUT", "/v1/services", "{}", 405, NULL },
-	{ "PATCH", "/v1/services/db", "{}", 405, NULL },
-	{ "POST", "/v1/services/db", "{}", 405, NULL },
-	{ "POST", "/v1/faults/types", "{}", 405, NULL },
-	{ "DELETE", "/v1/faults/types", NULL, 405, NULL },
-	{ "GET", "/v1/analyze", NULL, 405, NULL },
-	{ "GET", "/v1/incidents/i-0001/approve", NULL, 405, NULL },
-	{ "TRACE", "/v1/doctor", NULL, 405, NULL },
-	{ "get", "/v1/health", NULL, 405, NULL },
-	/* query */
-	{ "GET", "/v1/health?x=1", NULL, 400, "x" },
-	{ "GET", "/v1/services?limit=3", NULL, 400, "limit" },
-	{ "GET", "/v1/faults?service=nobody", NULL, 404, NULL },
-	{ "GET", "/v1/faults?service=", NULL, 404, NULL },
-	{ "GET", "/v1/faults?service=self", NULL, 404, NULL },
-	{ "GET", "/v1/faults?service=db&service=db", NULL, 400, "service" },
-	{ "GET", "/v1/faults?Service=db", NULL, 400, "Service" },
-	{ "GET", "/v1/faults?service=%ff", NULL, 400, NULL },
-	{ "GET", "/v1/faults?%ff=1", NULL, 400, NULL },
-	{ "GET", "/v1/requests?slow=1", NULL, 400, "slow" },
-	{ "GET", "/v1/requests?slow", NULL, 400, "slow" },
-	{ "GET", "/v1/requests?failed=TRUE", NULL, 400, "failed" },
-	{ "GET", "/v1/requests?limit=0", NULL, 400, "limit" },
-	{ "GET", "/v1/requests?limit=1001", NULL, 400, "limit" },
-	{ "GET", "/v1/requests?limit=-1", NULL, 400, "limit" },
-	{ "GET", "/v1/requests?limit=1e2", NULL, 400, "limit" },
-	{ "GET", "/v1/requests?limit=99999999999999999999", NULL, 400, "limit" },
-	{ "GET", "/v1/requests?limit=", NULL, 400, "limit" },
-	{ "GET", "/v1/incidents?state=happy", NULL, 400, "state" },
-	{ "GET", "/v1/incidents?limit=201", NULL, 400, "limit" },
-	{ "GET", "/v1/incidents?before=I_1", NULL, 400, "before" },
-	{ "GET", "/v1/incidents?before=", NULL, 400, "before" },
-	{ "GET", "/v1/requests?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q", NULL, 400, NULL },
-	{ "POST", "/v1/faults?dry_run=maybe", "{\"service\":\"db\",\"type\":\"timeout\"}", 400, "dry_run" },
-	{ "POST", "/v1/mode?x=1", "{\"mode\":\"observe\"}", 400, "x" },
-	/* bodies in general */
-	{ "POST", "/v1/services", NULL, 400, NULL },
-	{ "POST", "/v1/services", "", 400, NULL },
-	{ "POST", "/v1/services", "{", 400, NULL },
-	{ "POST", "/v1/services", "[]", 400, NULL },
-	{ "POST", "/v1/services", "null", 400, NULL },
-	{ "POST", "/v1/services", "\"x\"", 400, NULL },
-	{ "POST", "/v1/services", "{} {}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":\"a\xff\"}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":\"a\\u0000b\",\"port\":1}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":\"a\",\"name\":\"b\",\"port\":1}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":" JSON16 "}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":\"a\",\"port\":1e999}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":\"a\",\"port\":NaN}", 400, NULL },
-	/* attach */
-	{ "POST", "/v1/services", "{\"port\":80}", 400, "name" },
-	{ "POST", "/v1/services", "{\"name\":\"x\"}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":80,\"pid\":1}", 400, NULL },
-	{ "POST", "/v1/services", "{\"name\":7,\"port\":80}", 400, "name" },
-	{ "POST", "/v1/services", "{\"name\":\"\",\"port\":80}", 400, "name" },
-	{ "POST", "/v1/services", "{\"name\":\".x\",\"port\":80}", 400, "name" },
-	{ "POST", "/v1/services", "{\"name\":\"a b\",\"port\":80}", 400, "name" },
-	{ "POST", "/v1/services", "{\"name\":\"self\",\"port\":80}", 400, "name" },
-	{ "POST", "/v1/services", "{\"name\":\"<script>\",\"port\":80}", 400, "name" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":0}", 400, "port" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":65536}", 400, "port" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":80.5}", 400, "port" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":\"80\"}", 400, "port" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":null}", 400, "port" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"pid\":-1}", 400, "pid" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"pid\":4194305}", 400, "pid" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"cgroup\":\"a\"}", 400, "cgroup" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"cgroup\":\"/a/../../b\"}", 400, "cgroup" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"cgroup\":\"/a/..\"}", 400, "cgroup" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"cgroup\":\"/..\"}", 400, "cgroup" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"cgroup\":[]}", 400, "cgroup" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":80,\"supervised\":1}", 400, "supervised" },
-	{ "POST", "/v1/services", "{\"name\":\"x\",\"port\":80,\"colour\":1}", 400, "colour" },
-	{ "POST", "/v1/services", "{\"name\":\"db\",\"port\":80}", 409, NULL },
-	{ "DELETE", "/v1/services/nobody", NULL, 404, NULL },
-	/* faults: the shape; the fault module's own refusals pass through */
-	{ "POST", "/v1/faults", "{\"type\":\"timeout\"}", 400, "service" },
-	{ "POST", "/v1/faults", "{\"service\":\"db\"}", 400, "type" },
-	{ "POST", "/v1/faults", "{\"service\":1,\"type\":\"timeout\"}", 400, "service" },
-	{ "POST", "/v1/faults", "{\"service\":\"db\",\"type\":[]}", 400, "type" },
-	{ "POST", "/v1/faults", "{\"service\":\"nobody\",\"type\":\"timeout\"}", 404, NULL },
-	{ "POST", "/v1/faults", "{\"service\":\"a/b\",\"type\":\"timeout\"}", 404, NULL },
-	{ "POST", "/v1/faults", "{\"service\":\"self\",\"type\":\"timeout\"}", 404, NULL },
-	{ "POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"sunshine\"}", 400, "type" },
-	{ "POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"timeout\",\"probability\":2}", 400, "probability" },
-	{ "POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"timeout\",\"x\":2}", 400, "x" },
-	{ "DELETE", "/v1/faults?service=nobody", NULL, 404, NULL },
-	{ "DELETE", "/v1/faults", "{\"x\":1}", 400, "x" },
-	/* incidents and the rest */
-	{ "POST", "/v1/incidents/i-0001/approve", "{\"action\":1}", 400, "action" },
-	{ "POST", "/v1/incidents/i-0001/approve", "{\"why\":\"x\"}", 400, "why" },
-	{ "POST", "/v1/incidents/i-0001/approve", "[1]", 400, NULL },
-	{ "POST", "/v1/incidents/i-0001/reject", "{\"why\":\"\"}", 400, "why" },
-	{ "POST", "/v1/incidents/i-0001/reject", "{\"why\":{}}", 400, "why" },
-	{ "POST", "/v1/analyze", NULL, 400, NULL },
-	{ "POST", "/v1/analyze", "[]", 400, NULL },
-	{ "POST", "/v1/analyze", "{}", 400, "service" },
-	{ "POST", "/v1/mode", "{}", 400, "mode" },
-	{ "POST", "/v1/mode", "{\"mode\":\"panic\"}", 400, "mode" },
-	{ "POST", "/v1/mode", "{\"mode\":\"auto-safe-and-more-text-than-fits\"}", 400, "mode" },
-	{ "POST", "/v1/mode", "{\"mode\":true}", 400, "mode" },
-	{ "POST", "/v1/mode", "{\"mode\":\"auto\",\"force\":true}", 400, "force" },
-};
-
-static void test_router_refuses_bad_input(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		char what[256];
-		snprintf(what, sizeof(what), "%s %.80s %.80s", bad[i].method, bad[i].target, bad[i].body ?: "");
-		int status = ask(bad[i].method, bad[i].target, bad[i].body);
-		if (status != bad[i].status)
-			fail_msg("%s: %d instead of %d: %s", what, status, bad[i].status, buf_str(&reply.body));
-		assert_problem(what, bad[i].parameter);
-	}
-	/* Two detach and one disarm_all reached the fake and were refused there. */
-	assert_int_equal(fake.calls, 3);
-}
+#include "router_rig.h"
 
 static void test_router_answers_every_route_well(void **state)
 {
@@ -270,22 +28,28 @@ static void test_router_answers_every_route_well(void **state)
 		{ SERVER_CONTROL, "DELETE", "/v1/services/db", NULL, 204 },
 		{ SERVER_CONTROL, "GET", "/v1/graph?", NULL, 200 },
 		{ SERVER_CONTROL, "GET", "/v1/scores", NULL, 200 },
-		{ SERVER_CONTROL, "GET", "/v1/requests?service=db&slow=true&failed=false&limit=7", NULL, 200 },
+		{ SERVER_CONTROL, "GET", "/v1/requests?service=db&slow=true&failed=false&limit=7",
+		  NULL, 200 },
 		{ SERVER_CONTROL, "GET", "/v1/faults?&service=db&", NULL, 200 },
-		{ SERVER_CONTROL, "POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"timeout\"}", 201 },
-		{ SERVER_CONTROL, "POST", "/v1/faults?dry_run=true", "{\"service\":\"db\",\"type\":\"timeout\"}", 200 },
+		{ SERVER_CONTROL, "POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"timeout\"}",
+		  201 },
+		{ SERVER_CONTROL, "POST", "/v1/faults?dry_run=true",
+		  "{\"service\":\"db\",\"type\":\"timeout\"}", 200 },
 		{ SERVER_CONTROL, "DELETE", "/v1/faults", NULL, 200 },
 		{ SERVER_CONTROL, "DELETE", "/v1/faults", "{}", 200 },
 		{ SERVER_CONTROL, "GET", "/v1/faults/types", NULL, 200 },
 		{ SERVER_CONTROL, "GET", "/v1/faults/f-db", NULL, 200 },
 		{ SERVER_CONTROL, "DELETE", "/v1/faults/f-db", NULL, 200 },
-		{ SERVER_CONTROL, "GET", "/v1/incidents?state=open&before=i-0009&limit=5", NULL, 200 },
+		{ SERVER_CONTROL, "GET", "/v1/incidents?state=open&before=i-0009&limit=5", NULL,
+		  200 },
 		{ SERVER_CONTROL, "GET", "/v1/incidents/i-0001", NULL, 200 },
 		{ SERVER_CONTROL, "GET", "/v1/incidents/i-0001/report", NULL, 200 },
 		{ SERVER_CONTROL, "POST", "/v1/incidents/i-0001/approve", NULL, 200 },
 		{ SERVER_OPERATOR, "POST", "/incidents/i-0001/reject", "{\"why\":\"mine\"}", 200 },
-		{ SERVER_CONTROL, "POST", "/v1/analyze?from=alertmanager", "{\"service\":\"db\",\"other\":1}", 200 },
-		{ SERVER_OPERATOR, "POST", "/analyze", "{\"service\":\"db\",\"status\":\"resolved\"}", 204 },
+		{ SERVER_CONTROL, "POST", "/v1/analyze?from=alertmanager",
+		  "{\"service\":\"db\",\"other\":1}", 200 },
+		{ SERVER_OPERATOR, "POST", "/analyze",
+		  "{\"service\":\"db\",\"status\":\"resolved\"}", 204 },
 		{ SERVER_CONTROL, "GET", "/v1/mode", NULL, 200 },
 		{ SERVER_CONTROL, "POST", "/v1/mode", "{\"mode\":\"auto-safe\"}", 200 },
 		{ SERVER_CONTROL, "GET", "/v1/doctor", NULL, 200 },
@@ -299,7 +63,8 @@ static void test_router_answers_every_route_well(void **state)
 		{ SERVER_DETECTOR, "GET", "/graph", NULL, 200 },
 		{ SERVER_DETECTOR, "GET", "/scores", NULL, 200 },
 		{ SERVER_DETECTOR, "GET", "/v1/faults/types", NULL, 200 },
-		{ SERVER_DETECTOR, "POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"timeout\"}", 405 },
+		{ SERVER_DETECTOR, "POST", "/v1/faults",
+		  "{\"service\":\"db\",\"type\":\"timeout\"}", 405 },
 		{ SERVER_DETECTOR, "DELETE", "/v1/faults", NULL, 405 },
 		{ SERVER_DETECTOR, "GET", "/incidents", NULL, 404 },
 		{ SERVER_OPERATOR, "POST", "/v1/mode", "{\"mode\":\"auto\"}", 405 },
@@ -311,7 +76,8 @@ static void test_router_answers_every_route_well(void **state)
 		struct inbound in = root_asks(good[i].method, good[i].target, good[i].body);
 		in.part = good[i].part;
 		if (ask_as(&in) != good[i].status)
-			fail_msg("%s %s: %d %s", good[i].method, good[i].target, reply.status, buf_str(&reply.body));
+			fail_msg("%s %s: %d %s", good[i].method, good[i].target, reply.status,
+				 buf_str(&reply.body));
 	}
 	assert_string_equal(fake.attach.name, "new");
 	assert_int_equal(fake.attach.port, 80);
@@ -331,9 +97,12 @@ static void test_router_tells_the_methods_and_the_place(void **state)
 	assert_string_equal(reply.allow, "GET, HEAD, POST, DELETE");
 	assert_int_equal(ask("POST", "/v1/faults/types", "{}"), 405);
 	assert_string_equal(reply.allow, "GET, HEAD");
-	assert_int_equal(ask("POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"timeout\"}"), 201);
+	assert_int_equal(ask("POST", "/v1/faults", "{\"service\":\"db\",\"type\":\"timeout\"}"),
+			 201);
 	assert_string_equal(reply.location, "/v1/faults/f-db");
-	assert_int_equal(ask("POST", "/v1/faults?dry_run=true", "{\"service\":\"db\",\"type\":\"timeout\"}"), 200);
+	assert_int_equal(ask("POST", "/v1/faults?dry_run=true",
+			     "{\"service\":\"db\",\"type\":\"timeout\"}"),
+			 200);
 	assert_string_equal(reply.location, "");
 	assert_true(fake.dry_run);
 }
@@ -388,9 +157,11 @@ static void test_router_lets_a_user_act_on_its_own_service_only(void **state)
 		const char *const selves[] = { "db", "auth", "" };
 		for (size_t k = 0; k < 3; k++) {
 			unsigned before = fake.calls;
-			int status = user_asks(cases[i].method, cases[i].target, cases[i].body, selves[k]);
+			int status = user_asks(cases[i].method, cases[i].target, cases[i].body,
+					       selves[k]);
 			if (status != wanted[k])
-				fail_msg("%s %s as %s: %d", cases[i].method, cases[i].target, selves[k], status);
+				fail_msg("%s %s as %s: %d", cases[i].method, cases[i].target,
+					 selves[k], status);
 			if (status == 403) {
 				assert_problem(cases[i].target, NULL);
 				assert_int_equal(fake.calls, before);
@@ -484,13 +255,17 @@ static void test_router_says_what_a_smaller_daemon_lacks(void **state)
 		struct inbound in = root_asks(r->method, target, NULL);
 		snprintf(target, sizeof(target), "%s", r->path);
 		while ((brace = strchr(target, '{')))
-			memmove(brace, strchr(brace, '}'), strlen(strchr(brace, '}')) + 1), *brace = 'x';
+			memmove(brace, strchr(brace, '}'), strlen(strchr(brace, '}')) + 1),
+				*brace = 'x';
 		if (strstr(r->path, "openapi"))
 			continue;
 		in.part = r->parts & -r->parts;
 		if (r->body == BODY_JSON) {
-			in.body = strstr(r->path, "mode") ? "{\"mode\":\"auto\"}" : strstr(r->path, "services") ?
-				  "{\"name\":\"x\",\"port\":1}" : "{\"service\":\"db\",\"type\":\"timeout\"}";
+			in.body = strstr(r->path, "mode") ?
+				"{\"mode\":\"auto\"}" :
+				strstr(r->path, "services") ?
+				"{\"name\":\"x\",\"port\":1}" :
+				"{\"service\":\"db\",\"type\":\"timeout\"}";
 			in.body_len = strlen(in.body);
 		}
 		reply_release(&reply);
@@ -502,12 +277,11 @@ static void test_router_says_what_a_smaller_daemon_lacks(void **state)
 	router_free(small);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, router_setup, router_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_router_refuses_bad_input),
 		CASE(test_router_answers_every_route_well),
 		CASE(test_router_tells_the_methods_and_the_place),
 		CASE(test_router_wants_json),
@@ -518,5 +292,5 @@ int main(void)
 		CASE(test_router_never_answers_without_a_reason),
 		CASE(test_router_says_what_a_smaller_daemon_lacks),
 	};
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, router_group_setup, router_group_teardown);
 }

@@ -15,8 +15,9 @@ static int add_whole(struct cli *c, cJSON *to, const char *name, uint64_t max)
 	if (!value)
 		return 0;
 	if (text_to_u64(value, 1, max, &n))
-		return cli_complain(c, CLI_USAGE, "--%s is %s; it must be a whole number from 1 to %llu", name, value,
-				    (unsigned long long)max);
+		return cli_complain(c, CLI_USAGE,
+				    "--%s is %s; it must be a whole number from 1 to %llu", name,
+				    value, (unsigned long long)max);
 	cJSON_AddNumberToObject(to, name, (double)n);
 	return 0;
 }
@@ -28,18 +29,22 @@ int cmd_attach(struct cli *c)
 	CLEANUP(json_freep) cJSON *service = NULL;
 
 	if (!!cli_option(c, "port") + !!cli_option(c, "pid") + !!cgroup != 1)
-		return cli_complain(c, CLI_USAGE, "say where the service is, by exactly one of --port, --pid and --cgroup");
+		return cli_complain(
+			c, CLI_USAGE,
+			"say where the service is, by exactly one of --port, --pid and --cgroup");
 	if (!service_name_valid(c->args[0]))
-		return cli_complain(c, CLI_USAGE,
-				    "%s is no name for a service: letters, digits, '.', '_' and '-', at most 63, not beginning with '.' or '-'",
-				    c->args[0]);
+		return cli_complain(
+			c, CLI_USAGE,
+			"%s is no name for a service: letters, digits, '.', '_' and '-', at most 63, not beginning with '.' or '-'",
+			c->args[0]);
 	cJSON_AddStringToObject(body, "name", c->args[0]);
 	if (cgroup)
 		cJSON_AddStringToObject(body, "cgroup", cgroup);
 	if (cli_option(c, "supervised"))
 		cJSON_AddTrueToObject(body, "supervised");
-	int status = add_whole(c, body, "port", UINT16_MAX) ?: add_whole(c, body, "pid", 4U << 20) ?:
-		     cli_call(c, "POST", "/v1/services", body, &service);
+	int status = add_whole(c, body, "port", UINT16_MAX) ?:
+		add_whole(c, body, "pid", 4U << 20)         ?:
+		cli_call(c, "POST", "/v1/services", body, &service);
 	if (status || cli_show(c, service))
 		return status;
 	const cJSON *pids = cJSON_GetObjectItemCaseSensitive(service, "pids");
@@ -51,7 +56,8 @@ int cmd_detach(struct cli *c)
 {
 	char name[256], target[300];
 
-	snprintf(target, sizeof(target), "/v1/services/%s", cli_escape(c->args[0], name, sizeof(name)));
+	snprintf(target, sizeof(target), "/v1/services/%s",
+		 cli_escape(c->args[0], name, sizeof(name)));
 	int status = cli_call(c, "DELETE", target, NULL, NULL);
 	if (!status && !c->json)
 		cli_say(c, "detached %s\n", c->args[0]);

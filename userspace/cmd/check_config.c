@@ -16,6 +16,7 @@ int cmd_check_config(struct cli *c)
 	}
 	if (config_load(c->nr_rest, c->rest, c->env, &config, &why) < 0)
 		return cli_complain(c, CLI_USAGE, "%s", why.detail);
-	cli_say(c, "%s is in order\n", *config.file ? config.file : "the configuration (no file was read)");
+	cli_say(c, "%s is in order\n",
+		*config.file ? config.file : "the configuration (no file was read)");
 	return CLI_DONE;
 }

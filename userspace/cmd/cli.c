@@ -11,15 +11,20 @@
 static const struct cli_command commands[] = {
 	{ "run", "", "watch, detect and repair, until SIGTERM", .own_options = true, .run = cmd_run,
 	  .more_help = config_print_help,
-	  .examples = "  archaic-ebpf run\n"
-		      "  archaic-ebpf run --mode auto-safe --port-operator 9005\n"
-		      "  ARCHAIC_MODE=observe archaic-ebpf run --config /etc/archaic-ebpf/archaic-ebpf.conf\n" },
-	{ "attach", "NAME", "watch a service, known by its port, a process or a cgroup", 1, 1, .run = cmd_attach,
-	  .options = OPTIONS({ "port", "PORT", "the TCP port it listens on" }, { "pid", "PID", "one of its processes" },
+	  .examples =
+		  "  archaic-ebpf run\n"
+		  "  archaic-ebpf run --mode auto-safe --port-operator 9005\n"
+		  "  ARCHAIC_MODE=observe archaic-ebpf run --config /etc/archaic-ebpf/archaic-ebpf.conf\n" },
+	{ "attach", "NAME", "watch a service, known by its port, a process or a cgroup", 1, 1,
+	  .run = cmd_attach,
+	  .options = OPTIONS({ "port", "PORT", "the TCP port it listens on" },
+			     { "pid", "PID", "one of its processes" },
 			     { "cgroup", "PATH", "its cgroup, below the cgroup v2 mount" },
-			     { "supervised", NULL, "something starts it again: a repair may kill it" }),
-	  .examples = "  archaic-ebpf attach shop --port 9000\n"
-		      "  archaic-ebpf attach worker --cgroup /system.slice/worker.service --supervised\n" },
+			     { "supervised", NULL,
+			       "something starts it again: a repair may kill it" }),
+	  .examples =
+		  "  archaic-ebpf attach shop --port 9000\n"
+		  "  archaic-ebpf attach worker --cgroup /system.slice/worker.service --supervised\n" },
 	{ "detach", "NAME", "stop watching a service; its faults end", 1, 1, .run = cmd_detach,
 	  .examples = "  archaic-ebpf detach shop\n" },
 	{ "inject", "SERVICE TYPE", "hurt a service", 2, 2, .run = cmd_inject,
@@ -30,49 +35,60 @@ static const struct cli_command commands[] = {
 			     { "keys", "A,B", "bad_data: which members are spoiled" },
 			     { "seed", "N", "draw the same requests again" },
 			     { "probability", "P", "0 to 1, drawn once per request; default 1" },
-			     { "duration", "TIME", "30, 30s, 5m; default until reset, within the daemon's limit" },
+			     { "duration", "TIME",
+			       "30, 30s, 5m; default until reset, within the daemon's limit" },
 			     { "health", NULL, "hurt liveness probes too" },
 			     { "slot", "NAME", "replace what was armed in this slot" },
 			     { "dry-run", NULL, "say what would be attached where; arm nothing" }),
-	  .examples = "  archaic-ebpf faults types\n"
-		      "  archaic-ebpf inject db timeout --delay-ms 300 --probability 0.3 --duration 60s\n"
-		      "  archaic-ebpf inject auth error --status 503 --dry-run\n" },
-	{ "reset", "[SERVICE|ID]", "end faults: of a service, one by its id, or --all", 0, 1, .run = cmd_reset,
-	  .options = OPTIONS({ "all", NULL, "everything, also what a dead daemon left; needs no daemon" },
-			     { "service", "NAME", "as SERVICE, for one whose name looks like an id" },
-			     { "dry-run", NULL, "say what would end; end nothing" }),
+	  .examples =
+		  "  archaic-ebpf faults types\n"
+		  "  archaic-ebpf inject db timeout --delay-ms 300 --probability 0.3 --duration 60s\n"
+		  "  archaic-ebpf inject auth error --status 503 --dry-run\n" },
+	{ "reset", "[SERVICE|ID]", "end faults: of a service, one by its id, or --all", 0, 1,
+	  .run = cmd_reset,
+	  .options = OPTIONS(
+		  { "all", NULL, "everything, also what a dead daemon left; needs no daemon" },
+		  { "service", "NAME", "as SERVICE, for one whose name looks like an id" },
+		  { "dry-run", NULL, "say what would end; end nothing" }),
 	  .examples = "  archaic-ebpf reset db\n"
 		      "  archaic-ebpf reset f-7k2m\n"
 		      "  archaic-ebpf reset --all\n" },
 	{ "faults", "[types]", "what is armed; or what can be armed here", 0, 1, .run = cmd_faults,
-	  .options = OPTIONS({ "all", NULL, "also faults that have ended" }, { "service", "NAME", "only this service's" }),
+	  .options = OPTIONS({ "all", NULL, "also faults that have ended" },
+			     { "service", "NAME", "only this service's" }),
 	  .examples = "  archaic-ebpf faults\n"
 		      "  archaic-ebpf faults types\n"
 		      "  archaic-ebpf faults --all --json\n" },
 	{ "services", "[NAME]", "what is watched, and how it is", 0, 1, .run = cmd_services,
 	  .examples = "  archaic-ebpf services\n"
 		      "  archaic-ebpf services db --json\n" },
-	{ "incidents", "[ID | approve ID | reject ID | report ID]", "what happened, why, and what was done", 0, 2,
-	  .run = cmd_incidents,
-	  .options = OPTIONS({ "state", "STATE", "only these: open, awaiting_approval, repaired, escalated, closed, …" },
-			     { "limit", "N", "at most so many, newest first" },
-			     { "action", "ID", "approve: the action that you mean" },
-			     { "why", "TEXT", "reject: your reason, kept in the record" }),
+	{ "incidents", "[ID | approve ID | reject ID | report ID]",
+	  "what happened, why, and what was done", 0, 2, .run = cmd_incidents,
+	  .options =
+		  OPTIONS({ "state", "STATE",
+			    "only these: open, awaiting_approval, repaired, escalated, closed, …" },
+			  { "limit", "N", "at most so many, newest first" },
+			  { "action", "ID", "approve: the action that you mean" },
+			  { "why", "TEXT", "reject: your reason, kept in the record" }),
 	  .examples = "  archaic-ebpf incidents\n"
 		      "  archaic-ebpf incidents i-0004\n"
 		      "  archaic-ebpf incidents approve i-0004\n"
 		      "  archaic-ebpf incidents report i-0004 >post-mortem.md\n" },
-	{ "mode", "[MODE]", "what the daemon may do by itself: observe, suggest, auto-safe, auto", 0, 1, .run = cmd_mode,
+	{ "mode", "[MODE]", "what the daemon may do by itself: observe, suggest, auto-safe, auto",
+	  0, 1, .run = cmd_mode,
 	  .examples = "  archaic-ebpf mode\n"
 		      "  archaic-ebpf mode suggest\n" },
-	{ "doctor", "", "what this kernel offers, what conflicts, and what to do about it", .run = cmd_doctor,
+	{ "doctor", "", "what this kernel offers, what conflicts, and what to do about it",
+	  .run = cmd_doctor,
 	  .examples = "  archaic-ebpf doctor\n"
 		      "  archaic-ebpf doctor --json\n" },
-	{ "check-config", "", "read the configuration as run would, and say what is wrong", .own_options = true,
-	  .local = true, .run = cmd_check_config, .more_help = config_print_help,
+	{ "check-config", "", "read the configuration as run would, and say what is wrong",
+	  .own_options = true, .local = true, .run = cmd_check_config,
+	  .more_help = config_print_help,
 	  .examples = "  archaic-ebpf check-config --config ./archaic-ebpf.conf\n"
 		      "  archaic-ebpf check-config --defaults >archaic-ebpf.conf\n" },
-	{ "version", "", "the version", .local = true, .run = cmd_version, .examples = "  archaic-ebpf version\n" },
+	{ "version", "", "the version", .local = true, .run = cmd_version,
+	  .examples = "  archaic-ebpf version\n" },
 };
 
 const struct cli_command *cli_commands(size_t *nr)
@@ -93,18 +109,22 @@ static const char *env_get(char *const *env, const char *name)
 
 static int find_places(struct cli *c)
 {
-	const char *dir = cli_option(c, "run-dir") ?: env_get(c->env, "ARCHAIC_RUN_DIR") ?: "/run/archaic-ebpf";
+	const char *dir = cli_option(c, "run-dir") ?:
+		env_get(c->env, "ARCHAIC_RUN_DIR") ?:
+						     "/run/archaic-ebpf";
 	/* A run dir that was said means the socket in it, whatever the environment says. */
 	const char *elsewhere = cli_option(c, "run-dir") ? NULL : env_get(c->env, "ARCHAIC_SOCKET");
 	const char *socket = cli_option(c, "socket") ?: elsewhere;
 	int n = snprintf(c->run_dir, sizeof(c->run_dir), "%s", dir);
 
 	if (n >= (int)sizeof(c->run_dir))
-		return cli_complain(c, CLI_USAGE, "the run dir's path is longer than %zu bytes", sizeof(c->run_dir) - 1);
-	n = socket ? snprintf(c->socket, sizeof(c->socket), "%s", socket)
-		   : snprintf(c->socket, sizeof(c->socket), "%s/control.sock", dir);
+		return cli_complain(c, CLI_USAGE, "the run dir's path is longer than %zu bytes",
+				    sizeof(c->run_dir) - 1);
+	n = socket ? snprintf(c->socket, sizeof(c->socket), "%s", socket) :
+		     snprintf(c->socket, sizeof(c->socket), "%s/control.sock", dir);
 	if (n >= (int)sizeof(c->socket))
-		return cli_complain(c, CLI_USAGE, "the socket's path is longer than %zu bytes", sizeof(c->socket) - 1);
+		return cli_complain(c, CLI_USAGE, "the socket's path is longer than %zu bytes",
+				    sizeof(c->socket) - 1);
 	c->json = cli_option(c, "json");
 	return 0;
 }
@@ -117,8 +137,10 @@ static int unknown_command(struct cli *c, const char *word)
 		names[i] = commands[i].name;
 	near = cli_nearest(word, names);
 	if (near)
-		return cli_complain(c, CLI_USAGE, "there is no command %s; did you mean %s?", word, near);
-	return cli_complain(c, CLI_USAGE, "there is no command %s; archaic-ebpf --help lists them", word);
+		return cli_complain(c, CLI_USAGE, "there is no command %s; did you mean %s?", word,
+				    near);
+	return cli_complain(c, CLI_USAGE, "there is no command %s; archaic-ebpf --help lists them",
+			    word);
 }
 
 static bool wants_help(const char *word)

@@ -28,10 +28,12 @@ static int status_of(int http)
 static int no_daemon(struct cli *c, int err, const char *why)
 {
 	if (err == -ETIMEDOUT)
-		return cli_complain(c, CLI_FAILED, "the daemon did not answer on %s in time", c->socket);
-	return cli_complain(c, CLI_NO_DAEMON,
-			    "no daemon answers on %s (%s); start one: archaic-ebpf run, or name its socket with --socket",
-			    c->socket, why);
+		return cli_complain(c, CLI_FAILED, "the daemon did not answer on %s in time",
+				    c->socket);
+	return cli_complain(
+		c, CLI_NO_DAEMON,
+		"no daemon answers on %s (%s); start one: archaic-ebpf run, or name its socket with --socket",
+		c->socket, why);
 }
 
 static int refused(struct cli *c, const struct http_client_response *r)
@@ -59,8 +61,14 @@ static int call(struct cli *c, const char *method, const char *target, const cha
 		return cli_complain(c, CLI_FAILED, "out of memory");
 	snprintf(url, sizeof(url), "http://localhost%s", target);
 	const struct http_client_request ask = {
-		.url = url, .method = method, .headers = body ? json : NULL, .body = body, .body_len = body ? strlen(body) : 0,
-		.timeout_ms = TIMEOUT_MS, .body_max = ANSWER_MAX, .unix_socket = c->socket,
+		.url = url,
+		.method = method,
+		.headers = body ? json : NULL,
+		.body = body,
+		.body_len = body ? strlen(body) : 0,
+		.timeout_ms = TIMEOUT_MS,
+		.body_max = ANSWER_MAX,
+		.unix_socket = c->socket,
 	};
 	int err = http_client_do(client, &ask, ret);
 	if (err)
@@ -101,7 +109,9 @@ bool cli_daemon_there(struct cli *c)
 	CLEANUP(http_client_freep) struct http_client *client = NULL;
 	CLEANUP(http_client_response_release) struct http_client_response r = { 0 };
 	const struct http_client_request ask = {
-		.url = "http://localhost/v1/health", .timeout_ms = 2000, .unix_socket = c->socket,
+		.url = "http://localhost/v1/health",
+		.timeout_ms = 2000,
+		.unix_socket = c->socket,
 	};
 
 	return !http_client_new(&client) && !http_client_do(client, &ask, &r);
@@ -115,7 +125,8 @@ const char *cli_escape(const char *text, char *to, size_t size)
 		if (isalnum((unsigned char)*text) || strchr("-._~", *text))
 			to[len++] = *text;
 		else
-			len += (size_t)snprintf(to + len, size - len, "%%%02X", (unsigned char)*text);
+			len += (size_t)snprintf(to + len, size - len, "%%%02X",
+						(unsigned char)*text);
 	to[len] = '\0';
 	return to;
 }

@@ -10,16 +10,16 @@ static void print_items(struct cli *c, const cJSON *items, size_t *nr_bad)
 	const cJSON *i;
 	const char *area = "";
 
-	cJSON_ArrayForEach(i, items)
-	{
+	cJSON_ArrayForEach(i, items) {
 		bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(i, "ok"));
 		const char *backend = json_str(i, "backend"), *advice = json_str(i, "advice");
 		const char *now = json_str(i, "area") ?: "";
 		if (strcmp(area, now) != 0)
 			cli_say(c, "%s\n", now);
 		area = now;
-		cli_say(c, "  %-4s %-12s %s%s%s%s\n", ok ? "ok" : "NO", json_str(i, "name") ?: "?", json_str(i, "says") ?: "",
-			backend ? " [" : "", backend ?: "", backend ? "]" : "");
+		cli_say(c, "  %-4s %-12s %s%s%s%s\n", ok ? "ok" : "NO", json_str(i, "name") ?: "?",
+			json_str(i, "says") ?: "", backend ? " [" : "", backend ?: "",
+			backend ? "]" : "");
 		if (advice)
 			cli_say(c, "       %-12s → %s\n", "", advice);
 		*nr_bad += !ok;
@@ -37,7 +37,8 @@ int cmd_doctor(struct cli *c)
 	if (daemon)
 		status = cli_call(c, "GET", "/v1/doctor", NULL, &json);
 	else if (doctor_probe(&json))
-		status = cli_complain(c, CLI_FAILED, "the kernel could not be asked: out of memory");
+		status =
+			cli_complain(c, CLI_FAILED, "the kernel could not be asked: out of memory");
 	if (status || cli_show(c, json))
 		return status;
 	if (!daemon)

@@ -12,13 +12,14 @@ static const cJSON *items_of(const cJSON *list)
 
 static void print_faults(struct cli *c, const cJSON *list)
 {
-	static const char *const heads[] = { "ID", "SERVICE", "TYPE", "STATE", ">LEFT", ">TOUCHED", ">SPARED", "WHAT IT DOES", NULL };
+	static const char *const heads[] = { "ID",      "SERVICE",      "TYPE",
+					     "STATE",   ">LEFT",        ">TOUCHED",
+					     ">SPARED", "WHAT IT DOES", NULL };
 	const cJSON *f;
 	bool all = cli_option(c, "all");
 	struct cli_table *t = NULL;
 
-	cJSON_ArrayForEach(f, items_of(list))
-	{
+	cJSON_ArrayForEach(f, items_of(list)) {
 		const char *state = json_str(f, "state");
 		bool armed = state && !strcmp(state, "armed");
 		if (!armed && !all)
@@ -39,7 +40,9 @@ static void print_faults(struct cli *c, const cJSON *list)
 	if (t)
 		table_print(t, c->out, cli_colour(c));
 	else
-		cli_say(c, all ? "there was no fault yet\n" : "nothing is armed; --all shows faults that have ended\n");
+		cli_say(c,
+			all ? "there was no fault yet\n" :
+			      "nothing is armed; --all shows faults that have ended\n");
 }
 
 static void add_names(struct cli_table *t, const cJSON *list, const char *member)
@@ -70,8 +73,7 @@ static void print_types(struct cli *c, const cJSON *list)
 	struct cli_table *t = table_new(heads);
 	const cJSON *f;
 
-	cJSON_ArrayForEach(f, items_of(list))
-	{
+	cJSON_ArrayForEach(f, items_of(list)) {
 		const cJSON *backends = cJSON_GetObjectItemCaseSensitive(f, "backends");
 		const char *backend = json_str(f, "backend");
 		table_add(t, "%s", json_str(f, "type") ?: "-");
@@ -93,11 +95,13 @@ int cmd_faults(struct cli *c)
 	bool types = c->nr_args && !strcmp(c->args[0], "types");
 
 	if (c->nr_args && !types)
-		return cli_complain(c, CLI_USAGE, "%s is not known here; say nothing, or types", c->args[0]);
+		return cli_complain(c, CLI_USAGE, "%s is not known here; say nothing, or types",
+				    c->args[0]);
 	if (types)
 		snprintf(target, sizeof(target), "/v1/faults/types");
 	else if (service)
-		snprintf(target, sizeof(target), "/v1/faults?service=%s", cli_escape(service, name, sizeof(name)));
+		snprintf(target, sizeof(target), "/v1/faults?service=%s",
+			 cli_escape(service, name, sizeof(name)));
 	int status = cli_call(c, "GET", target, NULL, &list);
 	if (status || cli_show(c, list))
 		return status;

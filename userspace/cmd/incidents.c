@@ -21,12 +21,12 @@ static void add_texts(struct buf *b, const cJSON *list)
 
 static void print_list(struct cli *c, const cJSON *items)
 {
-	static const char *const heads[] = { "ID", "STATE", "OPENED", "ROOT CAUSE", "VICTIMS", "ACTION", "RESULT", NULL };
+	static const char *const heads[] = { "ID",      "STATE",  "OPENED", "ROOT CAUSE",
+					     "VICTIMS", "ACTION", "RESULT", NULL };
 	struct cli_table *t = table_new(heads);
 	const cJSON *i;
 
-	cJSON_ArrayForEach(i, items)
-	{
+	cJSON_ArrayForEach(i, items) {
 		const cJSON *root = member(i, "root_cause"), *actions = member(i, "actions");
 		const cJSON *last = cJSON_GetArrayItem(actions, cJSON_GetArraySize(actions) - 1);
 		CLEANUP(buf_release) struct buf victims;
@@ -36,11 +36,13 @@ static void print_list(struct cli *c, const cJSON *items)
 		table_add(t, "%s", json_str(i, "state") ?: "-");
 		table_add(t, "%s", json_str(i, "opened_at") ?: "-");
 		if (cJSON_IsObject(root))
-			table_add(t, "%s (%s)", json_str(root, "service") ?: "?", json_str(root, "resource") ?: "?");
+			table_add(t, "%s (%s)", json_str(root, "service") ?: "?",
+				  json_str(root, "resource") ?: "?");
 		else
 			table_add(t, "unknown");
 		table_add(t, "%s", buf_str(&victims));
-		table_add(t, "%s %s", json_str(last, "kind") ?: "-", json_str(last, "target") ?: "");
+		table_add(t, "%s %s", json_str(last, "kind") ?: "-",
+			  json_str(last, "target") ?: "");
 		table_add(t, "%s", json_str(member(i, "verification"), "result") ?: "-");
 	}
 	table_print(t, c->out, cli_colour(c));
@@ -50,8 +52,8 @@ static void print_cause(struct cli *c, const cJSON *cause)
 {
 	const cJSON *reason;
 
-	cli_say(c, "  %s (%s), confidence %.2f\n", json_str(cause, "service") ?: "?", json_str(cause, "resource") ?: "?",
-		json_num(cause, "confidence", 0));
+	cli_say(c, "  %s (%s), confidence %.2f\n", json_str(cause, "service") ?: "?",
+		json_str(cause, "resource") ?: "?", json_num(cause, "confidence", 0));
 	cJSON_ArrayForEach(reason, member(cause, "reasons"))
 		cli_say(c, "    %s\n", cJSON_GetStringValue(reason) ?: "?");
 }
@@ -71,10 +73,11 @@ static void print_one(struct cli *c, const cJSON *i)
 		cli_say(c, "guard: %s\n", json_str(member(i, "guard"), "why") ?: "?");
 	cli_say(c, "timeline, seconds since the onset:\n");
 	cJSON_ArrayForEach(x, member(i, "timeline"))
-		cli_say(c, "  %8.1f  %-15s %s\n", json_num(x, "since_onset_s", 0), json_str(x, "event") ?: "?",
-			json_str(x, "text") ?: "");
+		cli_say(c, "  %8.1f  %-15s %s\n", json_num(x, "since_onset_s", 0),
+			json_str(x, "event") ?: "?", json_str(x, "text") ?: "");
 	if (!strcmp(json_str(i, "state") ?: "", "awaiting_approval"))
-		cli_say(c, "it waits for you: archaic-ebpf incidents approve %s, or reject\n", json_str(i, "id") ?: "?");
+		cli_say(c, "it waits for you: archaic-ebpf incidents approve %s, or reject\n",
+			json_str(i, "id") ?: "?");
 }
 
 static int list(struct cli *c)
@@ -83,10 +86,12 @@ static int list(struct cli *c)
 	const char *state = cli_option(c, "state"), *limit = cli_option(c, "limit");
 	char a[64], b[64], target[256];
 
-	snprintf(target, sizeof(target), "/v1/incidents%s%s%s%s", state || limit ? "?" : "", state ? "state=" : "",
-		 state ? cli_escape(state, a, sizeof(a)) : "", state && limit ? "&" : "");
+	snprintf(target, sizeof(target), "/v1/incidents%s%s%s%s", state || limit ? "?" : "",
+		 state ? "state=" : "", state ? cli_escape(state, a, sizeof(a)) : "",
+		 state && limit ? "&" : "");
 	if (limit)
-		snprintf(target + strlen(target), sizeof(target) - strlen(target), "limit=%s", cli_escape(limit, b, sizeof(b)));
+		snprintf(target + strlen(target), sizeof(target) - strlen(target), "limit=%s",
+			 cli_escape(limit, b, sizeof(b)));
 	int status = cli_call(c, "GET", target, NULL, &json);
 	if (status || cli_show(c, json))
 		return status;
@@ -155,9 +160,13 @@ int cmd_incidents(struct cli *c)
 	while (verb < ARRAY_SIZE(verbs) && strcmp(verbs[verb], c->args[0]) != 0)
 		verb++;
 	if (verb < ARRAY_SIZE(verbs) && c->nr_args != 2)
-		return cli_complain(c, CLI_USAGE, "which incident? usage: archaic-ebpf incidents %s ID", verbs[verb]);
+		return cli_complain(c, CLI_USAGE,
+				    "which incident? usage: archaic-ebpf incidents %s ID",
+				    verbs[verb]);
 	if (verb == ARRAY_SIZE(verbs) && c->nr_args != 1)
-		return cli_complain(c, CLI_USAGE, "%s is not known here; it must be approve, reject or report", c->args[0]);
+		return cli_complain(c, CLI_USAGE,
+				    "%s is not known here; it must be approve, reject or report",
+				    c->args[0]);
 
 	cli_escape(c->args[c->nr_args - 1], id, sizeof(id));
 	switch (verb) {

@@ -17,7 +17,8 @@ static int add_number(struct cli *c, cJSON *to, const char *name)
 	if (!value)
 		return 0;
 	if (text_to_double(value, 0, 1e15, &v))
-		return cli_complain(c, CLI_USAGE, "--%s is %s; it must be a number from 0 on", name, value);
+		return cli_complain(c, CLI_USAGE, "--%s is %s; it must be a number from 0 on", name,
+				    value);
 	snprintf(field, sizeof(field), "%s", name);
 	for (char *p = field; *p; p++)
 		if (*p == '-')
@@ -47,7 +48,9 @@ static int add_duration(struct cli *c, cJSON *to)
 	if (!value)
 		return 0;
 	if (text_to_duration_ns(value, &ns) || !ns)
-		return cli_complain(c, CLI_USAGE, "--duration is %s; it must be a time like 30, 30s, 500ms, 5m or 1h", value);
+		return cli_complain(
+			c, CLI_USAGE,
+			"--duration is %s; it must be a time like 30, 30s, 500ms, 5m or 1h", value);
 	cJSON_AddNumberToObject(to, "duration_s", (double)ns / 1e9);
 	return 0;
 }
@@ -77,12 +80,14 @@ int cmd_inject(struct cli *c)
 	bool dry = cli_option(c, "dry-run");
 	int status = make_body(c, body);
 
-	status = status ?: cli_call(c, "POST", dry ? "/v1/faults?dry_run=true" : "/v1/faults", body, &fault);
+	status = status ?:
+		cli_call(c, "POST", dry ? "/v1/faults?dry_run=true" : "/v1/faults", body, &fault);
 	if (status || cli_show(c, fault))
 		return status;
 	const char *says = json_str(fault, "says") ?: "", *backend = json_str(fault, "backend");
 	if (dry) {
-		cli_say(c, "nothing is armed. It would be: %s (%s)\n", says, backend ?: "no back end");
+		cli_say(c, "nothing is armed. It would be: %s (%s)\n", says,
+			backend ?: "no back end");
 		return CLI_DONE;
 	}
 	cli_say(c, "%s armed: %s\n", json_str(fault, "id") ?: "?", says);

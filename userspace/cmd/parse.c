@@ -11,7 +11,8 @@
 /* What every command takes that asks the daemon; --json also where there is none. */
 static const struct cli_option common[] = {
 	{ "json", NULL, "print the interface's own objects" },
-	{ "socket", "PATH", "control socket; default control.sock in the run dir, or ARCHAIC_SOCKET" },
+	{ "socket", "PATH",
+	  "control socket; default control.sock in the run dir, or ARCHAIC_SOCKET" },
 	{ "run-dir", "DIR", "the daemon's folder; default /run/archaic-ebpf, or ARCHAIC_RUN_DIR" },
 	{ "help", NULL, "this text" },
 };
@@ -34,7 +35,8 @@ static const struct cli_option *option_at(const struct cli_command *command, siz
 	return i - own < ARRAY_SIZE(common) ? &common[i - own] : NULL;
 }
 
-static bool find_option(const struct cli_command *command, const char *name, size_t len, size_t *ret)
+static bool find_option(const struct cli_command *command, const char *name, size_t len,
+			size_t *ret)
 {
 	const struct cli_option *o;
 
@@ -69,7 +71,8 @@ static size_t distance(const char *a, const char *b)
 		row[0] = i;
 		for (size_t j = 1; j <= lb; j++) {
 			size_t above = row[j];
-			size_t change = diagonal + (a[i - 1] != b[j - 1]), insert = MIN(above, row[j - 1]) + 1;
+			size_t change = diagonal + (a[i - 1] != b[j - 1]),
+			       insert = MIN(above, row[j - 1]) + 1;
 			row[j] = MIN(insert, change);
 			diagonal = above;
 		}
@@ -105,8 +108,11 @@ static int unknown_option(struct cli *c, const char *word)
 		names[i] = o->name;
 	near = cli_nearest(given, names);
 	if (near)
-		return cli_complain(c, CLI_USAGE, "there is no option %s; did you mean --%s?", word, near);
-	return cli_complain(c, CLI_USAGE, "there is no option %s; archaic-ebpf %s --help lists them", word, c->command->name);
+		return cli_complain(c, CLI_USAGE, "there is no option %s; did you mean --%s?", word,
+				    near);
+	return cli_complain(c, CLI_USAGE,
+			    "there is no option %s; archaic-ebpf %s --help lists them", word,
+			    c->command->name);
 }
 
 /* @word begins with "--". *taken: how many words it used. */
@@ -126,7 +132,8 @@ static int take_option(struct cli *c, const char *word, const char *next, int *t
 		return 0;
 	}
 	if (!equals && !next)
-		return cli_complain(c, CLI_USAGE, "--%s needs a value: --%s %s", o->name, o->name, o->value);
+		return cli_complain(c, CLI_USAGE, "--%s needs a value: --%s %s", o->name, o->name,
+				    o->value);
 	if (c->values[i])
 		return cli_complain(c, CLI_USAGE, "--%s is given twice", o->name);
 	c->values[i] = equals ? equals + 1 : next;
@@ -145,21 +152,24 @@ int cli_parse(struct cli *c)
 		if (options && !strcmp(word, "--")) {
 			options = false;
 		} else if (options && !strncmp(word, "--", 2)) {
-			int status = take_option(c, word, i + 1 < c->nr_rest ? c->rest[i + 1] : NULL, &taken);
+			int status = take_option(
+				c, word, i + 1 < c->nr_rest ? c->rest[i + 1] : NULL, &taken);
 			if (status)
 				return status;
 		} else if (options && word[0] == '-' && word[1]) {
-			return cli_complain(c, CLI_USAGE, "there is no option %s; options begin with --", word);
+			return cli_complain(c, CLI_USAGE,
+					    "there is no option %s; options begin with --", word);
 		} else if (c->nr_args == command->max_args) {
-			return cli_complain(c, CLI_USAGE, "%s is one word too many; usage: archaic-ebpf %s %s", word, command->name,
-					    command->args);
+			return cli_complain(c, CLI_USAGE,
+					    "%s is one word too many; usage: archaic-ebpf %s %s",
+					    word, command->name, command->args);
 		} else {
 			c->args[c->nr_args++] = word;
 		}
 	}
 	if (!cli_option(c, "help") && c->nr_args < command->min_args)
-		return cli_complain(c, CLI_USAGE, "something is missing; usage: archaic-ebpf %s %s", command->name,
-				    command->args);
+		return cli_complain(c, CLI_USAGE, "something is missing; usage: archaic-ebpf %s %s",
+				    command->name, command->args);
 	return 0;
 }
 
@@ -177,8 +187,8 @@ static void help_command(FILE *to, const struct cli_command *command)
 {
 	const struct cli_option *o;
 
-	fprintf(to, "usage: archaic-ebpf %s%s%s [OPTION]…\n\n%s\n\nOPTIONS\n", command->name, *command->args ? " " : "",
-		command->args, command->summary);
+	fprintf(to, "usage: archaic-ebpf %s%s%s [OPTION]…\n\n%s\n\nOPTIONS\n", command->name,
+		*command->args ? " " : "", command->args, command->summary);
 	if (!command->own_options)
 		for (size_t i = 0; (o = option_at(command, i)); i++)
 			print_option(to, o);
@@ -196,25 +206,27 @@ void cli_help(FILE *to, const struct cli_command *command)
 		help_command(to, command);
 		return;
 	}
-	fprintf(to, "usage: archaic-ebpf COMMAND [OPTION]…\n\n"
-		    "Watch services through BPF, hurt them, notice, diagnose and repair.\n\nCOMMANDS\n");
+	fprintf(to,
+		"usage: archaic-ebpf COMMAND [OPTION]…\n\n"
+		"Watch services through BPF, hurt them, notice, diagnose and repair.\n\nCOMMANDS\n");
 	for (size_t i = 0; i < nr; i++)
 		fprintf(to, "  %-14s %s\n", commands[i].name, commands[i].summary);
-	fprintf(to, "\narchaic-ebpf COMMAND --help says more.\n\n"
-		    "EXIT STATUS\n"
-		    "  0 done  1 failed  2 usage  3 no daemon  4 refused by a limit or the guard  5 this kernel cannot\n\n"
-		    "EXAMPLES\n"
-		    "  archaic-ebpf run &\n"
-		    "  archaic-ebpf attach shop --port 9000\n"
-		    "  archaic-ebpf inject shop timeout --delay-ms 300 --probability 0.3 --duration 60s\n"
-		    "  archaic-ebpf incidents\n"
-		    "  archaic-ebpf reset --all\n");
+	fprintf(to,
+		"\narchaic-ebpf COMMAND --help says more.\n\n"
+		"EXIT STATUS\n"
+		"  0 done  1 failed  2 usage  3 no daemon  4 refused by a limit or the guard  5 this kernel cannot\n\n"
+		"EXAMPLES\n"
+		"  archaic-ebpf run &\n"
+		"  archaic-ebpf attach shop --port 9000\n"
+		"  archaic-ebpf inject shop timeout --delay-ms 300 --probability 0.3 --duration 60s\n"
+		"  archaic-ebpf incidents\n"
+		"  archaic-ebpf reset --all\n");
 }
 
 /* ---- words to people */
 
-__attribute__((format(printf, 3, 0)))
-static void print_safely(FILE *to, const char *prefix, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void print_safely(FILE *to, const char *prefix,
+							       const char *fmt, va_list ap)
 {
 	char text[4096];
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
@@ -233,7 +245,8 @@ int cli_complain(struct cli *c, int status, const char *fmt, ...)
 	char prefix[64];
 	va_list ap;
 
-	snprintf(prefix, sizeof(prefix), "archaic-ebpf%s%s: ", c->command ? " " : "", c->command ? c->command->name : "");
+	snprintf(prefix, sizeof(prefix), "archaic-ebpf%s%s: ", c->command ? " " : "",
+		 c->command ? c->command->name : "");
 	va_start(ap, fmt);
 	print_safely(c->err, prefix, fmt, ap);
 	va_end(ap);

@@ -12,8 +12,8 @@ static void say_ended(struct cli *c, const cJSON *list)
 	const cJSON *items = cJSON_GetObjectItemCaseSensitive(list, "items"), *f;
 
 	cJSON_ArrayForEach(f, items)
-		cli_say(c, "ended %s: %s on %s\n", json_str(f, "id") ?: "?", json_str(f, "type") ?: "?",
-			json_str(f, "service") ?: "?");
+		cli_say(c, "ended %s: %s on %s\n", json_str(f, "id") ?: "?",
+			json_str(f, "type") ?: "?", json_str(f, "service") ?: "?");
 	if (!cJSON_GetArraySize(items))
 		cli_say(c, "nothing was armed\n");
 }
@@ -25,13 +25,15 @@ static int recover(struct cli *c)
 	int undone;
 
 	if (geteuid() != 0)
-		return cli_complain(c, CLI_FAILED, "only root can undo what a dead daemon left; say it with sudo");
+		return cli_complain(c, CLI_FAILED,
+				    "only root can undo what a dead daemon left; say it with sudo");
 	undone = faults_recover(c->run_dir, says, sizeof(says));
 	for (char *line; (line = strsep(&rest, "\n"));)
 		if (*line && !c->json)
 			cli_say(c, "%s\n", line);
 	if (undone < 0)
-		return cli_complain(c, CLI_FAILED, "something could not be undone: %s", strerror(-undone));
+		return cli_complain(c, CLI_FAILED, "something could not be undone: %s",
+				    strerror(-undone));
 	if (!undone && !c->json)
 		cli_say(c, "nothing of a dead daemon was left\n");
 	return CLI_DONE;
@@ -64,10 +66,11 @@ static int preview(struct cli *c, const char *target)
 	const cJSON *items = cJSON_GetObjectItemCaseSensitive(json, "items");
 	cJSON_ArrayForEach(f, items)
 		if (!strcmp(json_str(f, "state") ?: "", "armed"))
-			cli_say(c, "would end %s: %s on %s\n", json_str(f, "id") ?: "?", json_str(f, "type") ?: "?",
-				json_str(f, "service") ?: "?");
+			cli_say(c, "would end %s: %s on %s\n", json_str(f, "id") ?: "?",
+				json_str(f, "type") ?: "?", json_str(f, "service") ?: "?");
 	if (!items)
-		cli_say(c, "would end %s: %s\n", json_str(json, "id") ?: "?", json_str(json, "says") ?: "");
+		cli_say(c, "would end %s: %s\n", json_str(json, "id") ?: "?",
+			json_str(json, "says") ?: "");
 	return CLI_DONE;
 }
 
@@ -85,11 +88,14 @@ int cmd_reset(struct cli *c)
 	char escaped[256], target[300] = "/v1/faults";
 
 	if (!!cli_option(c, "all") + !!word + !!service != 1)
-		return cli_complain(c, CLI_USAGE, "say what to end: a service, a fault's id, or --all");
+		return cli_complain(c, CLI_USAGE,
+				    "say what to end: a service, a fault's id, or --all");
 	if (word && is_id(word))
-		snprintf(target, sizeof(target), "/v1/faults/%s", cli_escape(word, escaped, sizeof(escaped)));
+		snprintf(target, sizeof(target), "/v1/faults/%s",
+			 cli_escape(word, escaped, sizeof(escaped)));
 	else if (word || service)
-		snprintf(target, sizeof(target), "/v1/faults?service=%s", cli_escape(word ?: service, escaped, sizeof(escaped)));
+		snprintf(target, sizeof(target), "/v1/faults?service=%s",
+			 cli_escape(word ?: service, escaped, sizeof(escaped)));
 	if (cli_option(c, "dry-run"))
 		return preview(c, target);
 	if (cli_option(c, "all"))
@@ -99,8 +105,8 @@ int cmd_reset(struct cli *c)
 	if (status || cli_show(c, json))
 		return status;
 	if (word && is_id(word))
-		cli_say(c, "ended %s: %s on %s\n", json_str(json, "id") ?: word, json_str(json, "type") ?: "?",
-			json_str(json, "service") ?: "?");
+		cli_say(c, "ended %s: %s on %s\n", json_str(json, "id") ?: word,
+			json_str(json, "type") ?: "?", json_str(json, "service") ?: "?");
 	else
 		say_ended(c, json);
 	return CLI_DONE;

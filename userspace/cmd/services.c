@@ -20,7 +20,8 @@ static const char *state_of(const cJSON *s)
 {
 	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "anomalous")))
 		return "anomalous";
-	return cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(s, "faults")) ? "being hurt" : "well";
+	return cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(s, "faults")) ? "being hurt" :
+										   "well";
 }
 
 static void add_row(struct cli_table *t, const cJSON *s)
@@ -45,8 +46,9 @@ static void add_row(struct cli_table *t, const cJSON *s)
 
 static void print_services(struct cli *c, const cJSON *list, bool one)
 {
-	static const char *const heads[] = { "SERVICE", "PORTS",  ">REQ/S",    ">ERRORS", ">P50 MS", ">P99 MS",
-					     ">CORES",	">SCORE", ">BASELINE", "STATE",	  NULL };
+	static const char *const heads[] = { "SERVICE",   "PORTS",   ">REQ/S", ">ERRORS",
+					     ">P50 MS",   ">P99 MS", ">CORES", ">SCORE",
+					     ">BASELINE", "STATE",   NULL };
 	struct cli_table *t = table_new(heads);
 	const cJSON *s;
 
@@ -67,13 +69,15 @@ int cmd_services(struct cli *c)
 	char name[256], target[300] = "/v1/services";
 
 	if (c->nr_args)
-		snprintf(target, sizeof(target), "/v1/services/%s", cli_escape(c->args[0], name, sizeof(name)));
+		snprintf(target, sizeof(target), "/v1/services/%s",
+			 cli_escape(c->args[0], name, sizeof(name)));
 	int status = cli_call(c, "GET", target, NULL, &json);
 	if (status || cli_show(c, json))
 		return status;
 	const cJSON *items = cJSON_GetObjectItemCaseSensitive(json, "items");
 	if (!c->nr_args && !cJSON_GetArraySize(items))
-		cli_say(c, "no service is known; attach one: archaic-ebpf attach NAME --port PORT\n");
+		cli_say(c,
+			"no service is known; attach one: archaic-ebpf attach NAME --port PORT\n");
 	else
 		print_services(c, c->nr_args ? json : items, c->nr_args);
 	return CLI_DONE;

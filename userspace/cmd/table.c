@@ -123,7 +123,8 @@ void table_print(struct cli_table *t, FILE *to, bool colour)
 	for (size_t i = 0; i < rows; i++)
 		print_row(t, t->cells + i * t->columns, widths, to);
 	if (t->dropped)
-		fprintf(to, "… and %zu more; --json shows all\n", (t->dropped + t->columns - 1) / t->columns);
+		fprintf(to, "… and %zu more; --json shows all\n",
+			(t->dropped + t->columns - 1) / t->columns);
 
 	for (size_t i = 0; i < t->nr; i++)
 		free(t->cells[i]);

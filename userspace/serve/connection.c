@@ -12,7 +12,8 @@
 
 static struct conn *conn_of(struct MHD_Connection *connection)
 {
-	const union MHD_ConnectionInfo *i = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	const union MHD_ConnectionInfo *i =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return i ? i->socket_context : NULL;
 }
@@ -45,7 +46,8 @@ static void know_caller(const struct listener *l, int fd, struct caller *ret)
 
 static struct conn *conn_new(struct listener *l, struct MHD_Connection *connection)
 {
-	const union MHD_ConnectionInfo *i = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *i =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct conn *c = i ? calloc(1, sizeof(*c)) : NULL;
 	struct server *s = l->server;
 
@@ -152,8 +154,9 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct repl
 {
 	size_t len = reply->body.len;
 	char *text = len ? buf_take(&reply->body) : NULL;
-	struct MHD_Response *r = text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE)
-				      : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *r = text ?
+		MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) :
+		MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
 
 	if (!r) {
 		free(text);
@@ -182,7 +185,8 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 
 static void wait_ns(uint64_t ns)
 {
-	struct timespec t = { .tv_sec = (time_t)(ns / NSEC_PER_SEC), .tv_nsec = (long)(ns % NSEC_PER_SEC) };
+	struct timespec t = { .tv_sec = (time_t)(ns / NSEC_PER_SEC),
+			      .tv_nsec = (long)(ns % NSEC_PER_SEC) };
 
 	nanosleep(&t, NULL);
 }
@@ -202,7 +206,8 @@ static int check_token(struct server *s, const char *authorization, struct probl
 	return problem_set(p, 401, "a valid token is needed: Authorization: Bearer TOKEN");
 }
 
-static int check_gate(const struct listener *l, struct MHD_Connection *connection, struct problem *p)
+static int check_gate(const struct listener *l, struct MHD_Connection *connection,
+		      struct problem *p)
 {
 	struct server *s = l->server;
 	const char *host = header(connection, "Host"), *origin = header(connection, "Origin");
@@ -214,8 +219,9 @@ static int check_gate(const struct listener *l, struct MHD_Connection *connectio
 		pthread_mutex_lock(&s->lock);
 		s->stats.refused_origin++;
 		pthread_mutex_unlock(&s->lock);
-		return host_ok ? problem_set(p, 403, "a page of another origin may not ask this")
-			       : problem_set(p, 403, "this Host is not ours; use localhost or 127.0.0.1");
+		return host_ok ?
+			problem_set(p, 403, "a page of another origin may not ask this") :
+			problem_set(p, 403, "this Host is not ours; use localhost or 127.0.0.1");
 	}
 	return l->needs_token ? check_token(s, header(connection, "Authorization"), p) : 0;
 }
@@ -258,8 +264,8 @@ static void gather(struct conn *c, const char *data, size_t len)
 	}
 }
 
-static enum MHD_Result route(const struct listener *l, struct MHD_Connection *connection, struct conn *c,
-			     const char *method)
+static enum MHD_Result route(const struct listener *l, struct MHD_Connection *connection,
+			     struct conn *c, const char *method)
 {
 	struct server *s = l->server;
 	CLEANUP(reply_release) struct reply reply = { 0 };
@@ -284,8 +290,9 @@ static enum MHD_Result route(const struct listener *l, struct MHD_Connection *co
 	return send_reply(connection, &reply);
 }
 
-enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-				  const char *version, const char *upload_data, size_t *upload_data_size, void **con_cls)
+enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload_data,
+				  size_t *upload_data_size, void **con_cls)
 {
 	const struct listener *l = cls;
 	struct conn *c = conn_of(connection);

@@ -24,7 +24,7 @@
 struct listener {
 	struct server *server;
 	enum server_part part;
-	int fd;                /* owned until libmicrohttpd has it; -1 then */
+	int fd;		/* owned until libmicrohttpd has it; -1 then */
 	uint16_t port;
 	bool is_unix, needs_token;
 	struct MHD_Daemon *daemon;
@@ -35,7 +35,7 @@ struct conn {
 	struct conn *next, **link; /* server.lock */
 	int fd;
 	uint64_t deadline_ns;      /* server.lock */
-	bool cut;                  /* server.lock */
+	bool cut;		  /* server.lock */
 	struct caller caller;
 
 	char *target;              /* as sent; owned */
@@ -63,8 +63,9 @@ struct server {
 };
 
 /* libmicrohttpd's callbacks; cls is the listener. */
-enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-				  const char *version, const char *upload_data, size_t *upload_data_size, void **con_cls);
+enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload_data,
+				  size_t *upload_data_size, void **con_cls);
 void *connection_target(void *cls, const char *uri, struct MHD_Connection *connection);
 void connection_notify(void *cls, struct MHD_Connection *connection, void **socket_context,
 		       enum MHD_ConnectionNotificationCode code);

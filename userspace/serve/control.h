@@ -29,10 +29,10 @@
 #include "base/problem.h"
 #include "discover/service.h"
 
-#define CONTROL_ID_MAX 32        /* bytes with the NUL of a fault's or incident's id: [A-Za-z0-9-] */
-#define CONTROL_ITEMS_MAX 1000   /* most that ?limit= may ask for */
+#define CONTROL_ID_MAX 32 /* bytes with the NUL of a fault's or incident's id: [A-Za-z0-9-] */
+#define CONTROL_ITEMS_MAX 1000 /* most that ?limit= may ask for */
 #define CONTROL_INCIDENTS_MAX 200 /* the same for incidents, which are large */
-#define CONTROL_WHY_MAX 200      /* bytes with the NUL of a person's reason */
+#define CONTROL_WHY_MAX 200 /* bytes with the NUL of a person's reason */
 
 struct metrics;
 
@@ -48,38 +48,41 @@ struct caller {
 	enum transport transport;
 	uid_t uid;
 	pid_t pid;
-	bool is_root;                   /* Unix and uid 0 */
-	char service[SERVICE_NAME_MAX]; /* the service that pid belongs to; "" when none or not looked up */
+	bool is_root; /* Unix and uid 0 */
+	char service
+		[SERVICE_NAME_MAX]; /* the service that pid belongs to; "" when none or not looked up */
 };
 
 /* POST /v1/services. Exactly one of port, pid, cgroup is given. */
 struct control_attach {
-	char name[SERVICE_NAME_MAX];    /* valid as service_name_valid() has it */
-	uint16_t port;                  /* 0: not given */
-	pid_t pid;                      /* 0: not given */
+	char name[SERVICE_NAME_MAX]; /* valid as service_name_valid() has it */
+	uint16_t port; /* 0: not given */
+	pid_t pid; /* 0: not given */
 	char cgroup[SERVICE_CGROUP_MAX]; /* "" : not given; begins with '/' */
-	bool supervised;                /* something starts it again: a repair may kill it */
+	bool supervised; /* something starts it again: a repair may kill it */
 };
 
 /* POST /v1/faults: the body as it came, for fault_request_parse(). */
 struct control_arm {
-	char service[SERVICE_NAME_MAX]; /* a valid name; "self" is already replaced by the caller's service */
-	const cJSON *body;              /* object with texts service (replaced likewise) and type; the rest not looked at */
-	bool dry_run;                   /* answer the fault as it would be, arm nothing */
+	char service
+		[SERVICE_NAME_MAX]; /* a valid name; "self" is already replaced by the caller's service */
+	const cJSON *
+		body; /* object with texts service (replaced likewise) and type; the rest not looked at */
+	bool dry_run; /* answer the fault as it would be, arm nothing */
 };
 
 /* GET /v1/requests. */
 struct control_requests {
 	char service[SERVICE_NAME_MAX]; /* "": all */
-	bool slow, failed;              /* only those; both: either */
-	size_t limit;                   /* 1..CONTROL_ITEMS_MAX */
+	bool slow, failed; /* only those; both: either */
+	size_t limit; /* 1..CONTROL_ITEMS_MAX */
 };
 
 /* GET /v1/incidents: newest first. */
 struct control_incidents {
-	char state[24];                 /* "": all; else one of the states of API.md */
-	char before[CONTROL_ID_MAX];    /* "": from the newest; else only ids below it */
-	size_t limit;                   /* 1..CONTROL_INCIDENTS_MAX */
+	char state[24]; /* "": all; else one of the states of API.md */
+	char before[CONTROL_ID_MAX]; /* "": from the newest; else only ids below it */
+	size_t limit; /* 1..CONTROL_INCIDENTS_MAX */
 };
 
 struct control_ops {
@@ -92,45 +95,52 @@ struct control_ops {
 	int (*services)(void *ctx, cJSON **ret, struct problem *p);
 	int (*service)(void *ctx, const char *name, cJSON **ret, struct problem *p);
 	/* Answers the service. 409: the name is taken by another. The same again answers the same. */
-	int (*attach)(void *ctx, const struct caller *who, const struct control_attach *what, cJSON **ret,
-		      struct problem *p);
+	int (*attach)(void *ctx, const struct caller *who, const struct control_attach *what,
+		      cJSON **ret, struct problem *p);
 	int (*detach)(void *ctx, const struct caller *who, const char *name, struct problem *p);
 
 	int (*graph)(void *ctx, cJSON **ret, struct problem *p);
 	int (*scores)(void *ctx, cJSON **ret, struct problem *p);
-	int (*requests)(void *ctx, const struct control_requests *which, cJSON **ret, struct problem *p);
+	int (*requests)(void *ctx, const struct control_requests *which, cJSON **ret,
+			struct problem *p);
 
 	/* @service: NULL for all; else 404 when there is no such service. */
 	int (*faults)(void *ctx, const char *service, cJSON **ret, struct problem *p);
 	int (*fault)(void *ctx, const char *id, cJSON **ret, struct problem *p);
 	int (*fault_types)(void *ctx, cJSON **ret, struct problem *p);
-	int (*arm)(void *ctx, const struct caller *who, const struct control_arm *what, cJSON **ret, struct problem *p);
+	int (*arm)(void *ctx, const struct caller *who, const struct control_arm *what, cJSON **ret,
+		   struct problem *p);
 	/* Answers the fault as it ended. 404: no such fault; 409: it has already ended. */
-	int (*disarm)(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p);
+	int (*disarm)(void *ctx, const struct caller *who, const char *id, cJSON **ret,
+		      struct problem *p);
 	/* @service: NULL for all. Answers {"items":[the faults that were ended]}; none is not an error. */
-	int (*disarm_all)(void *ctx, const struct caller *who, const char *service, cJSON **ret, struct problem *p);
+	int (*disarm_all)(void *ctx, const struct caller *who, const char *service, cJSON **ret,
+			  struct problem *p);
 
-	int (*incidents)(void *ctx, const struct control_incidents *which, cJSON **ret, struct problem *p);
+	int (*incidents)(void *ctx, const struct control_incidents *which, cJSON **ret,
+			 struct problem *p);
 	int (*incident)(void *ctx, const char *id, cJSON **ret, struct problem *p);
 	/*
 	 * Both answer the incident. 409: it does not wait for approval. @action: the action that was meant, NULL
 	 * for the one whose turn it is. @why: a person's words, untrusted; "" for none.
 	 */
-	int (*approve)(void *ctx, const struct caller *who, const char *id, const char *action, cJSON **ret,
-		       struct problem *p);
-	int (*reject)(void *ctx, const struct caller *who, const char *id, const char *why, cJSON **ret,
-		      struct problem *p);
+	int (*approve)(void *ctx, const struct caller *who, const char *id, const char *action,
+		       cJSON **ret, struct problem *p);
+	int (*reject)(void *ctx, const struct caller *who, const char *id, const char *why,
+		      cJSON **ret, struct problem *p);
 	/* A post-mortem in Markdown; *ret is free()d by the caller. */
 	int (*report)(void *ctx, const char *id, char **ret, struct problem *p);
 	/*
 	 * @body: an object, an anomaly or an Alertmanager webhook; what it means is engine_analyze()'s. Answers the
 	 * incident that was opened or found; *ret stays NULL where a resolved alert concerned none.
 	 */
-	int (*analyze)(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret, struct problem *p);
+	int (*analyze)(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret,
+		       struct problem *p);
 
 	/* {"mode":"observe|suggest|auto-safe|auto"}; set_mode gets one of the four and answers the same. */
 	int (*mode)(void *ctx, cJSON **ret, struct problem *p);
-	int (*set_mode)(void *ctx, const struct caller *who, const char *mode, cJSON **ret, struct problem *p);
+	int (*set_mode)(void *ctx, const struct caller *who, const char *mode, cJSON **ret,
+			struct problem *p);
 
 	/* {"items":[{area, name, ok, backend, says, advice}]}: probes, back ends, conflicts. */
 	int (*doctor)(void *ctx, cJSON **ret, struct problem *p);

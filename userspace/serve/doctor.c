@@ -14,17 +14,19 @@
 
 #define LOOPBACK_IFINDEX 1
 
-static void add(cJSON *items, const char *area, const char *name, bool ok, const char *backend, const char *says,
-		const char *advice)
+static void add(cJSON *items, const char *area, const char *name, bool ok, const char *backend,
+		const char *says, const char *advice)
 {
 	cJSON *i = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(i, "area", area);
 	cJSON_AddStringToObject(i, "name", name);
 	cJSON_AddBoolToObject(i, "ok", ok);
-	cJSON_AddItemToObject(i, "backend", backend ? cJSON_CreateString(backend) : cJSON_CreateNull());
+	cJSON_AddItemToObject(i, "backend",
+			      backend ? cJSON_CreateString(backend) : cJSON_CreateNull());
 	cJSON_AddStringToObject(i, "says", says);
-	cJSON_AddItemToObject(i, "advice", advice ? cJSON_CreateString(advice) : cJSON_CreateNull());
+	cJSON_AddItemToObject(i, "advice",
+			      advice ? cJSON_CreateString(advice) : cJSON_CreateNull());
 	if (!cJSON_AddItemToArray(items, i))
 		cJSON_Delete(i);
 }
@@ -42,10 +44,14 @@ static void look_at_kernel(cJSON *items)
 	}
 	bool btf = !access("/sys/kernel/btf/vmlinux", R_OK);
 	add(items, "machine", "BTF", btf, NULL,
-	    btf ? "The kernel describes its own types." : "/sys/kernel/btf/vmlinux is missing: no BPF program of ours can load.",
-	    btf ? NULL : "Use a kernel built with CONFIG_DEBUG_INFO_BTF; every current distribution kernel is.");
+	    btf ? "The kernel describes its own types." :
+		  "/sys/kernel/btf/vmlinux is missing: no BPF program of ours can load.",
+	    btf ? NULL :
+		  "Use a kernel built with CONFIG_DEBUG_INFO_BTF; every current distribution kernel is.");
 	bool root = geteuid() == 0;
-	add(items, "machine", "rights", root, NULL, root ? "This runs as root." : "This does not run as root: most probes below fail for that reason alone.",
+	add(items, "machine", "rights", root, NULL,
+	    root ? "This runs as root." :
+		   "This does not run as root: most probes below fail for that reason alone.",
 	    root ? NULL : "Say it again with sudo.");
 }
 
@@ -57,7 +63,8 @@ static bool find_mount(const char *type, const char *option, char *where, size_t
 
 	while (f && fgets(line, sizeof(line), f)) {
 		const char *rest = strstr(line, " - ");
-		if (!rest || sscanf(line, "%*s %*s %*s %*s %255s", point) != 1 || sscanf(rest, " - %63s", kind) != 1)
+		if (!rest || sscanf(line, "%*s %*s %*s %*s %255s", point) != 1 ||
+		    sscanf(rest, " - %63s", kind) != 1)
 			continue;
 		if (strcmp(kind, type) != 0 || (option && !strstr(rest, option)))
 			continue;
@@ -72,18 +79,22 @@ static void look_at_cgroups(cJSON *items)
 	char v2[256], v1[256], says[640];
 
 	if (!find_mount("cgroup2", NULL, v2, sizeof(v2))) {
-		add(items, "machine", "cgroup v2", false, NULL, "cgroup v2 is not mounted: nothing can be attached.",
+		add(items, "machine", "cgroup v2", false, NULL,
+		    "cgroup v2 is not mounted: nothing can be attached.",
 		    "mount -t cgroup2 none /sys/fs/cgroup/unified");
 		return;
 	}
 	snprintf(says, sizeof(says), "cgroup v2 is mounted at %s.", v2);
 	add(items, "machine", "cgroup v2", true, NULL, says, NULL);
 	/* Before 5.15 a socket has one cgroup pointer, which these two take for themselves. */
-	if (find_mount("cgroup", "net_cls", v1, sizeof(v1)) || find_mount("cgroup", "net_prio", v1, sizeof(v1))) {
-		snprintf(says, sizeof(says),
-			 "cgroup v1's network controllers are mounted at %s; before Linux 5.15, whoever uses them takes new sockets out of their v2 cgroup.",
-			 v1);
-		add(items, "machine", "cgroup v1", true, NULL, says, "Nothing to do on 5.15 or newer, or where nobody uses net_cls and net_prio.");
+	if (find_mount("cgroup", "net_cls", v1, sizeof(v1)) ||
+	    find_mount("cgroup", "net_prio", v1, sizeof(v1))) {
+		snprintf(
+			says, sizeof(says),
+			"cgroup v1's network controllers are mounted at %s; before Linux 5.15, whoever uses them takes new sockets out of their v2 cgroup.",
+			v1);
+		add(items, "machine", "cgroup v1", true, NULL, says,
+		    "Nothing to do on 5.15 or newer, or where nobody uses net_cls and net_prio.");
 	}
 }
 
@@ -94,17 +105,27 @@ static void look_for_conflicts(cJSON *items)
 	int others = netfilter_others();
 
 	if (others > 0) {
-		snprintf(says, sizeof(says), "%d firewall rules or tables of others stand in this network namespace; ours are added behind them and are found by their comment.",
-			 others);
-		add(items, "conflicts", "firewall", true, NULL, says, "A manager that rewrites all rules ends a fault early; the daemon then reports it failed.");
+		snprintf(
+			says, sizeof(says),
+			"%d firewall rules or tables of others stand in this network namespace; ours are added behind them and are found by their comment.",
+			others);
+		add(items, "conflicts", "firewall", true, NULL, says,
+		    "A manager that rewrites all rules ends a fault early; the daemon then reports it failed.");
 	} else {
-		add(items, "conflicts", "firewall", true, NULL, others ? "The firewall's rules cannot be read." : "No firewall rules of others.", NULL);
+		add(items, "conflicts", "firewall", true, NULL,
+		    others ? "The firewall's rules cannot be read." :
+			     "No firewall rules of others.",
+		    NULL);
 	}
 	if (qdisc_look(LOOPBACK_IFINDEX, &q))
 		return;
 	bool foreign = q.root == QDISC_ROOT_FOREIGN;
-	snprintf(says, sizeof(says), foreign ? "lo has a %s qdisc of somebody's; it is left alone, and delays use another back end." :
-				     "lo has no qdisc of others (%s).", q.kind);
+	snprintf(
+		says, sizeof(says),
+		foreign ?
+			"lo has a %s qdisc of somebody's; it is left alone, and delays use another back end." :
+			"lo has no qdisc of others (%s).",
+		q.kind);
 	add(items, "conflicts", "qdisc", true, NULL, says, NULL);
 }
 
@@ -113,22 +134,28 @@ static void look_for_conflicts(cJSON *items)
 static void look_at_metrics(cJSON *items, const struct observer_can *can, const char *lack)
 {
 	if (!can) {
-		add(items, "metrics", "all", false, NULL, lack && *lack ? lack : "The observer could not be opened.",
+		add(items, "metrics", "all", false, NULL,
+		    lack && *lack ? lack : "The observer could not be opened.",
 		    "Without it nothing is measured; faults can still be armed.");
 		return;
 	}
 	const struct {
 		const char *name, *why_not, *says, *backend;
 	} parts[] = {
-		{ "requests", can->requests, "Requests, statuses, latencies and bytes of every service.", "cgroup_skb" },
-		{ "clients", can->clients, "Clients in a shared cgroup are known from connect() on.", "cgroup/connect" },
-		{ "in flight", can->in_flight, "Requests that are not answered yet, and the age of the oldest.", "iterator" },
-		{ "aborted", can->aborted, "Connections that vanish without a packet.", "inet_sock_set_state" },
+		{ "requests", can->requests,
+		  "Requests, statuses, latencies and bytes of every service.", "cgroup_skb" },
+		{ "clients", can->clients,
+		  "Clients in a shared cgroup are known from connect() on.", "cgroup/connect" },
+		{ "in flight", can->in_flight,
+		  "Requests that are not answered yet, and the age of the oldest.", "iterator" },
+		{ "aborted", can->aborted, "Connections that vanish without a packet.",
+		  "inet_sock_set_state" },
 		{ "tasks", can->tasks, "CPU time and run-queue latency.", can->tasks_by },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		add(items, "metrics", parts[i].name, !parts[i].why_not, parts[i].why_not ? NULL : parts[i].backend,
-		    parts[i].why_not ?: parts[i].says, NULL);
+		add(items, "metrics", parts[i].name, !parts[i].why_not,
+		    parts[i].why_not ? NULL : parts[i].backend, parts[i].why_not ?: parts[i].says,
+		    NULL);
 }
 
 static const char *why_unavailable(const cJSON *type)
@@ -146,16 +173,15 @@ static void look_at_faults(cJSON *items, const struct faults_config *faults)
 	CLEANUP(json_freep) cJSON *types = faults_types_json(faults);
 	const cJSON *t;
 
-	cJSON_ArrayForEach(t, cJSON_GetObjectItemCaseSensitive(types, "items"))
-	{
+	cJSON_ArrayForEach(t, cJSON_GetObjectItemCaseSensitive(types, "items")) {
 		const char *backend = json_str(t, "backend");
 		add(items, "faults", json_str(t, "type") ?: "?", backend, backend,
 		    backend ? json_str(t, "says") ?: "" : why_unavailable(t), NULL);
 	}
 }
 
-int doctor_report(const struct observer_can *can, const char *lack, const struct faults_config *faults, const char *model,
-		  cJSON **ret)
+int doctor_report(const struct observer_can *can, const char *lack,
+		  const struct faults_config *faults, const char *model, cJSON **ret)
 {
 	CLEANUP(json_freep) cJSON *report = cJSON_CreateObject();
 	cJSON *items = report ? cJSON_AddArrayToObject(report, "items") : NULL;

@@ -20,8 +20,8 @@ struct faults_config;
  * @model: what is sent to which model, one sentence; NULL leaves it out.
  * Takes as long as a few forks; not under a lock that a tick needs. 0 or -ENOMEM.
  */
-int doctor_report(const struct observer_can *can, const char *lack, const struct faults_config *faults, const char *model,
-		  cJSON **ret);
+int doctor_report(const struct observer_can *can, const char *lack,
+		  const struct faults_config *faults, const char *model, cJSON **ret);
 
 /** doctor_probe() - the same with no daemon: opens an observer of its own for a moment. 0 or -ENOMEM. */
 int doctor_probe(cJSON **ret);

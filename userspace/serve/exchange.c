@@ -27,7 +27,8 @@ void reply_problem(struct reply *r, const struct problem *p)
 	struct problem fallback;
 
 	if (!p->status) {
-		problem_set(&fallback, 500, "the daemon failed without a reason; its log may say more");
+		problem_set(&fallback, 500,
+			    "the daemon failed without a reason; its log may say more");
 		p = &fallback;
 	}
 	buf_release(&r->body);
@@ -53,7 +54,8 @@ int exchange_json(struct exchange *x, int status, cJSON *json)
 		return problem_set(&x->problem, 503, "out of memory");
 	text_repair(text);
 	if (buf_addstr(&x->reply->body, text) || buf_addstr(&x->reply->body, "\n"))
-		return problem_set(&x->problem, 503, "the answer is larger than 16 MiB; ask for less with limit");
+		return problem_set(&x->problem, 503,
+				   "the answer is larger than 16 MiB; ask for less with limit");
 	x->reply->status = status;
 	x->reply->content_type = "application/json";
 	return 0;
@@ -126,10 +128,10 @@ int exchange_whole(struct exchange *x, const char *name, uint64_t min, uint64_t 
 
 	if (!given)
 		return 0;
-	snprintf(allowed, sizeof(allowed), "a whole number from %llu to %llu", (unsigned long long)min,
-		 (unsigned long long)max);
-	if (!cJSON_IsNumber(given) || given->valuedouble < (double)min || given->valuedouble > (double)max ||
-	    given->valuedouble != floor(given->valuedouble))
+	snprintf(allowed, sizeof(allowed), "a whole number from %llu to %llu",
+		 (unsigned long long)min, (unsigned long long)max);
+	if (!cJSON_IsNumber(given) || given->valuedouble < (double)min ||
+	    given->valuedouble > (double)max || given->valuedouble != floor(given->valuedouble))
 		return flawed(x, name, given, allowed);
 	*ret = (uint64_t)given->valuedouble;
 	return 0;
@@ -158,11 +160,13 @@ int exchange_may_act(struct exchange *x, const char *service)
 	if (service && *x->caller.service && !strcmp(service, x->caller.service))
 		return 0;
 	if (*x->caller.service)
-		return problem_set(&x->problem, 403, "user %u may act only on its own service, %s; ask as root",
+		return problem_set(&x->problem, 403,
+				   "user %u may act only on its own service, %s; ask as root",
 				   x->caller.uid, x->caller.service);
-	return problem_set(&x->problem, 403,
-			   "user %u may act only on its own service, and process %d belongs to none; ask as root",
-			   x->caller.uid, (int)x->caller.pid);
+	return problem_set(
+		&x->problem, 403,
+		"user %u may act only on its own service, and process %d belongs to none; ask as root",
+		x->caller.uid, (int)x->caller.pid);
 }
 
 int exchange_service(struct exchange *x, const char *name, const char **ret)
@@ -175,11 +179,14 @@ int exchange_service(struct exchange *x, const char *name, const char **ret)
 	}
 	exchange_self(x);
 	if (x->caller.transport == TRANSPORT_TCP)
-		return problem_set(&x->problem, 404, "self has a meaning on the control socket only; name the service");
+		return problem_set(
+			&x->problem, 404,
+			"self has a meaning on the control socket only; name the service");
 	if (!*x->caller.service)
-		return problem_set(&x->problem, 404,
-				   "process %d belongs to no attached service; attach it first: archaic-ebpf attach NAME --pid %d",
-				   (int)x->caller.pid, (int)x->caller.pid);
+		return problem_set(
+			&x->problem, 404,
+			"process %d belongs to no attached service; attach it first: archaic-ebpf attach NAME --pid %d",
+			(int)x->caller.pid, (int)x->caller.pid);
 	*ret = x->caller.service;
 	return 0;
 }

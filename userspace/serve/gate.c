@@ -73,8 +73,10 @@ bool gate_token_ok(const char *authorization, const char *token)
 	if (!authorization || strncasecmp(authorization, scheme, sizeof(scheme) - 1) != 0)
 		return false;
 	authorization += sizeof(scheme) - 1;
-	crypto_generichash(given, sizeof(given), (const unsigned char *)authorization, strlen(authorization), NULL, 0);
-	crypto_generichash(wanted, sizeof(wanted), (const unsigned char *)token, strlen(token), NULL, 0);
+	crypto_generichash(given, sizeof(given), (const unsigned char *)authorization,
+			   strlen(authorization), NULL, 0);
+	crypto_generichash(wanted, sizeof(wanted), (const unsigned char *)token, strlen(token),
+			   NULL, 0);
 	return !sodium_memcmp(given, wanted, sizeof(given));
 }
 

@@ -28,7 +28,7 @@ bool gate_origin_ok(const char *origin, const char *host);
  */
 bool gate_token_ok(const char *authorization, const char *token);
 
-#define GATE_STEP_NS 250000000ULL  /* one wrong token in this time, over all connections */
+#define GATE_STEP_NS 250000000ULL /* one wrong token in this time, over all connections */
 #define GATE_WAIT_MAX_NS 5000000000ULL
 
 /* How long wrong tokens are made to wait: each pushes the next further away. */

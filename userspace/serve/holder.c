@@ -25,7 +25,8 @@ static unsigned long listening_inode(const char *table, uint16_t port)
 	while (f && fgets(line, sizeof(line), f)) {
 		unsigned local = 0, state = 0;
 		unsigned long inode = 0;
-		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu",
+		if (sscanf(line,
+			   " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu",
 			   &local, &state, &inode) == 3 &&
 		    local == port && state == TCP_LISTEN_HEX)
 			return inode;
@@ -76,7 +77,8 @@ static void read_name(int proc_fd, const char *pid, char name[static 32])
 
 int holder_find(uint16_t port, pid_t *ret, char name[static 32])
 {
-	unsigned long inode = listening_inode("/proc/self/net/tcp", port) ?: listening_inode("/proc/self/net/tcp6", port);
+	unsigned long inode = listening_inode("/proc/self/net/tcp", port) ?:
+		listening_inode("/proc/self/net/tcp6", port);
 	char wanted[48];
 
 	if (!inode)
@@ -85,9 +87,10 @@ int holder_find(uint16_t port, pid_t *ret, char name[static 32])
 
 	CLEANUP(closedirp) DIR *proc = opendir("/proc");
 	for (struct dirent *e; proc && (e = readdir(proc));) {
-		if (!isdigit((unsigned char)e->d_name[0]) || !has_socket(dirfd(proc), e->d_name, wanted))
+		if (!isdigit((unsigned char)e->d_name[0]) ||
+		    !has_socket(dirfd(proc), e->d_name, wanted))
 			continue;
-		*ret = atoi(e->d_name);
+		*ret = (pid_t)strtol(e->d_name, NULL, 10);
 		read_name(dirfd(proc), e->d_name, name);
 		return 0;
 	}

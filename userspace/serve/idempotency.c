@@ -15,8 +15,8 @@ struct entry {
 	unsigned char id[HASH_SIZE];      /* of scope and key */
 	unsigned char request[HASH_SIZE];
 	uint64_t at_ns;
-	int status;                       /* 0: running */
-	char *body;                       /* owned; NULL: too large to keep */
+	int status;		       /* 0: running */
+	char *body;		       /* owned; NULL: too large to keep */
 	size_t len;
 	bool used;
 };
@@ -58,7 +58,8 @@ static void identify(const char *scope, const char *key, unsigned char id[static
 	char text[IDEMPOTENCY_SCOPE_MAX + IDEMPOTENCY_KEY_MAX + 2];
 	int n = snprintf(text, sizeof(text), "%s\n%s", scope, key);
 
-	crypto_generichash(id, HASH_SIZE, (const unsigned char *)text, MIN((size_t)n, sizeof(text) - 1), NULL, 0);
+	crypto_generichash(id, HASH_SIZE, (const unsigned char *)text,
+			   MIN((size_t)n, sizeof(text) - 1), NULL, 0);
 }
 
 static struct entry *find(struct idempotency *t, const unsigned char id[static HASH_SIZE])
@@ -86,8 +87,9 @@ static struct entry *make_room(struct idempotency *t)
 	return oldest;
 }
 
-static enum idempotency_verdict judge(const struct entry *e, const unsigned char request[static HASH_SIZE],
-				      int *status, char **body, size_t *len)
+static enum idempotency_verdict judge(const struct entry *e,
+				      const unsigned char request[static HASH_SIZE], int *status,
+				      char **body, size_t *len)
 {
 	if (memcmp(e->request, request, HASH_SIZE) != 0)
 		return IDEMPOTENCY_OTHER;
@@ -106,9 +108,9 @@ static enum idempotency_verdict judge(const struct entry *e, const unsigned char
 	return IDEMPOTENCY_REPEATED;
 }
 
-enum idempotency_verdict idempotency_begin(struct idempotency *t, const char *scope, const char *key,
-					   const void *request, size_t request_len, uint64_t now_ns, int *status,
-					   char **body, size_t *len)
+enum idempotency_verdict idempotency_begin(struct idempotency *t, const char *scope,
+					   const char *key, const void *request, size_t request_len,
+					   uint64_t now_ns, int *status, char **body, size_t *len)
 {
 	unsigned char id[HASH_SIZE], hash[HASH_SIZE];
 	enum idempotency_verdict verdict = IDEMPOTENCY_FULL;
@@ -134,8 +136,8 @@ enum idempotency_verdict idempotency_begin(struct idempotency *t, const char *sc
 	return verdict;
 }
 
-void idempotency_end(struct idempotency *t, const char *scope, const char *key, int status, const char *body,
-		     size_t len)
+void idempotency_end(struct idempotency *t, const char *scope, const char *key, int status,
+		     const char *body, size_t len)
 {
 	unsigned char id[HASH_SIZE];
 

@@ -17,7 +17,8 @@
 #define IDEMPOTENCY_NS (24ULL * 3600 * 1000000000)
 #define IDEMPOTENCY_KEY_MAX 128         /* bytes, printable ASCII */
 #define IDEMPOTENCY_SCOPE_MAX 96        /* bytes with the NUL */
-#define IDEMPOTENCY_ANSWER_MAX (64 * 1024) /* a larger answer is not kept: the repeated request gets 409 */
+#define IDEMPOTENCY_ANSWER_MAX \
+	(64 * 1024) /* a larger answer is not kept: the repeated request gets 409 */
 
 struct idempotency;
 
@@ -39,12 +40,12 @@ void idempotency_free(struct idempotency *t);
  * @status, @body: set for IDEMPOTENCY_REPEATED only; *body is free()d by the caller, its length in *len.
  * -ENOMEM is answered as IDEMPOTENCY_FULL.
  */
-enum idempotency_verdict idempotency_begin(struct idempotency *t, const char *scope, const char *key,
-					   const void *request, size_t request_len, uint64_t now_ns, int *status,
-					   char **body, size_t *len);
+enum idempotency_verdict idempotency_begin(struct idempotency *t, const char *scope,
+					   const char *key, const void *request, size_t request_len,
+					   uint64_t now_ns, int *status, char **body, size_t *len);
 
 /** idempotency_end() - the request that was the first is answered; 2xx is kept, all else forgets the key. */
-void idempotency_end(struct idempotency *t, const char *scope, const char *key, int status, const char *body,
-		     size_t len);
+void idempotency_end(struct idempotency *t, const char *scope, const char *key, int status,
+		     const char *body, size_t len);
 
 #endif

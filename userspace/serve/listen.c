@@ -49,7 +49,7 @@ bool address_is_loopback(const char *address)
 	if (a.any.sa_family == AF_INET)
 		return ntohl(a.v4.sin_addr.s_addr) >> 24 == 127;
 	return IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr) ||
-	       (IN6_IS_ADDR_V4MAPPED(&a.v6.sin6_addr) && a.v6.sin6_addr.s6_addr[12] == 127);
+		(IN6_IS_ADDR_V4MAPPED(&a.v6.sin6_addr) && a.v6.sin6_addr.s6_addr[12] == 127);
 }
 
 static int say_taken(const char *address, uint16_t port, const char *option, struct problem *p)
@@ -59,8 +59,8 @@ static int say_taken(const char *address, uint16_t port, const char *option, str
 
 	if (!holder_find(port, &pid, name))
 		snprintf(holder, sizeof(holder), "%s (process %d)", name, (int)pid);
-	problem_set(p, 503, "port %u on %s is taken by %s; stop it, or choose another with %s", port, address, holder,
-		    option);
+	problem_set(p, 503, "port %u on %s is taken by %s; stop it, or choose another with %s",
+		    port, address, holder, option);
 	return -EADDRINUSE;
 }
 
@@ -70,16 +70,18 @@ static int say_failed(const char *address, uint16_t port, int err, struct proble
 	return -err;
 }
 
-int listen_tcp(const char *address, uint16_t port, const char *option, int *ret_fd, uint16_t *ret_port,
-	       struct problem *p)
+int listen_tcp(const char *address, uint16_t port, const char *option, int *ret_fd,
+	       uint16_t *ret_port, struct problem *p)
 {
 	union address a;
 	socklen_t len;
 
 	if (!parse_address(address, port, &a, &len))
-		return problem_parameter(p, 400, "listen", address, "a numeric IPv4 or IPv6 address");
+		return problem_parameter(p, 400, "listen", address,
+					 "a numeric IPv4 or IPv6 address");
 
-	CLEANUP(closep) int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP(closep) int fd =
+		socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return say_failed(address, port, errno, p);
 
@@ -105,14 +107,20 @@ static int clear_stale(const char *path, const struct sockaddr_un *un, struct pr
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode)) {
-		problem_set(p, 503, "%s exists and is not a socket; remove it, or choose another with --socket", path);
+		problem_set(
+			p, 503,
+			"%s exists and is not a socket; remove it, or choose another with --socket",
+			path);
 		return -EEXIST;
 	}
 	CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	if (!connect(fd, (const struct sockaddr *)un, sizeof(*un)) || errno != ECONNREFUSED) {
-		problem_set(p, 503, "another daemon answers on %s; stop it, or choose another with --socket", path);
+		problem_set(
+			p, 503,
+			"another daemon answers on %s; stop it, or choose another with --socket",
+			path);
 		return -EADDRINUSE;
 	}
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;

@@ -18,8 +18,8 @@
  * @ret_fd: owned by the caller. @ret_port: what it got.
  * 0, -EINVAL (not an address), -EADDRINUSE (the problem names the holder), or another -errno.
  */
-int listen_tcp(const char *address, uint16_t port, const char *option, int *ret_fd, uint16_t *ret_port,
-	       struct problem *p);
+int listen_tcp(const char *address, uint16_t port, const char *option, int *ret_fd,
+	       uint16_t *ret_port, struct problem *p);
 
 /** address_is_loopback() - is the numeric @address the host's own? False for what is no address. */
 bool address_is_loopback(const char *address);

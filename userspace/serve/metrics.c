@@ -14,81 +14,110 @@
 #define LABEL_VALUE_MAX 128 /* bytes of one value; the rest is cut off */
 
 /* OpenTelemetry's advice for HTTP durations, with three finer steps below 5 ms. */
-static const uint64_t duration_bounds[] = { US(500), MS(1),   US(2500), MS(5),	 MS(10),   MS(25),   MS(50),   MS(75),	 MS(100),
-					    MS(250), MS(500), MS(750),	MS(1000), MS(2500), MS(5000), MS(7500), MS(10000) };
-static const uint64_t runqueue_bounds[] = { US(5),    US(10), US(25), US(50), US(100), US(250), US(500), MS(1),
-					    US(2500), MS(5),  MS(10), MS(25), MS(50),  MS(100), MS(250), MS(1000) };
+static const uint64_t duration_bounds[] = { US(500),  MS(1),    US(2500), MS(5),    MS(10),
+					    MS(25),   MS(50),   MS(75),   MS(100),  MS(250),
+					    MS(500),  MS(750),  MS(1000), MS(2500), MS(5000),
+					    MS(7500), MS(10000) };
+static const uint64_t runqueue_bounds[] = { US(5),   US(10),  US(25),   US(50),  US(100), US(250),
+					    US(500), MS(1),   US(2500), MS(5),   MS(10),  MS(25),
+					    MS(50),  MS(100), MS(250),  MS(1000) };
 
 #define HIST_OF(b) METRIC_HISTOGRAM, .bounds = (b), .nr_bounds = ARRAY_SIZE(b)
-#define HTTP_LABELS \
-	"http_request_method", "http_response_status_code", "error_type", "network_protocol_version", "url_scheme"
+#define HTTP_LABELS                                                       \
+	"http_request_method", "http_response_status_code", "error_type", \
+		"network_protocol_version", "url_scheme"
 
 static const struct metric_family families[NR_METRICS] = {
 	[METRIC_HTTP_SERVER_DURATION] = { "http_server_request_duration_seconds",
-		"Requests as the server's side saw them, first byte of the request to last byte of the response.",
-		HIST_OF(duration_bounds), .identity = true, .labels = LABELS(HTTP_LABELS, "http_route") },
+					  "Requests as the server's side saw them, first byte of the request to last byte of the response.",
+					  HIST_OF(duration_bounds), .identity = true,
+					  .labels = LABELS(HTTP_LABELS, "http_route") },
 	[METRIC_HTTP_CLIENT_DURATION] = { "http_client_request_duration_seconds",
-		"Requests as the client's side saw them.",
-		HIST_OF(duration_bounds), .identity = true, .labels = LABELS(HTTP_LABELS, "http_route", "server_address") },
+					  "Requests as the client's side saw them.",
+					  HIST_OF(duration_bounds), .identity = true,
+					  .labels = LABELS(HTTP_LABELS, "http_route",
+							   "server_address") },
 	[METRIC_HTTP_SERVER_TTFB] = { "archaic_http_server_time_to_first_byte_seconds",
-		"First byte of the request to first byte of the response.",
-		HIST_OF(duration_bounds), .identity = true, .labels = LABELS(HTTP_LABELS) },
+				      "First byte of the request to first byte of the response.",
+				      HIST_OF(duration_bounds), .identity = true,
+				      .labels = LABELS(HTTP_LABELS) },
 	[METRIC_REQUEST_BYTES] = { "archaic_http_server_request_bytes_total",
-		"Bytes of requests that a server got, headers included.", METRIC_COUNTER, .identity = true },
+				   "Bytes of requests that a server got, headers included.",
+				   METRIC_COUNTER, .identity = true },
 	[METRIC_RESPONSE_BYTES] = { "archaic_http_server_response_bytes_total",
-		"Bytes of responses that a server sent, headers included.", METRIC_COUNTER, .identity = true },
+				    "Bytes of responses that a server sent, headers included.",
+				    METRIC_COUNTER, .identity = true },
 	[METRIC_UNTIMED] = { "archaic_http_server_untimed_requests_total",
-		"Finished requests that are in no histogram, since their start was not remembered.", METRIC_COUNTER,
-		.identity = true },
-	[METRIC_CPU_SECONDS] = { "container_cpu_time_seconds_total", "CPU time of a service's tasks.", METRIC_COUNTER,
-		.identity = true, .labels = LABELS("cpu_mode") },
+			     "Finished requests that are in no histogram, since their start was not remembered.",
+			     METRIC_COUNTER, .identity = true },
+	[METRIC_CPU_SECONDS] = { "container_cpu_time_seconds_total",
+				 "CPU time of a service's tasks.", METRIC_COUNTER, .identity = true,
+				 .labels = LABELS("cpu_mode") },
 	[METRIC_RUNQUEUE] = { "archaic_sched_runqueue_latency_seconds", "From woken to running.",
-		HIST_OF(runqueue_bounds), .identity = true },
-	[METRIC_EDGE_REQUESTS] = { "archaic_service_edge_requests_total", "Calls from one service to another.",
-		METRIC_COUNTER, .labels = LABELS("client", "server", "failed") },
-	[METRIC_EDGE_DURATION] = { "archaic_service_edge_duration_seconds", "How long calls between services took.",
-		HIST_OF(duration_bounds), .labels = LABELS("client", "server", "failed") },
-	[METRIC_IN_FLIGHT] = { "archaic_http_server_requests_in_flight", "Requests that have come and are not answered.",
-		METRIC_GAUGE, .identity = true },
+			      HIST_OF(runqueue_bounds), .identity = true },
+	[METRIC_EDGE_REQUESTS] = { "archaic_service_edge_requests_total",
+				   "Calls from one service to another.", METRIC_COUNTER,
+				   .labels = LABELS("client", "server", "failed") },
+	[METRIC_EDGE_DURATION] = { "archaic_service_edge_duration_seconds",
+				   "How long calls between services took.",
+				   HIST_OF(duration_bounds),
+				   .labels = LABELS("client", "server", "failed") },
+	[METRIC_IN_FLIGHT] = { "archaic_http_server_requests_in_flight",
+			       "Requests that have come and are not answered.", METRIC_GAUGE,
+			       .identity = true },
 	[METRIC_ABORTED] = { "archaic_http_server_aborted_requests_total",
-		"Requests whose connection was gone before the response was complete.", METRIC_COUNTER, .identity = true },
-	[METRIC_ANOMALY_SCORE] = { "archaic_anomaly_score", "The boxed isolation forest's score, 0 to 1.", METRIC_GAUGE,
-		.identity = true },
-	[METRIC_ANOMALY_ACTIVE] = { "archaic_anomaly_active", "1 while a service is anomalous.", METRIC_GAUGE,
-		.identity = true },
-	[METRIC_BASELINE_SAMPLES] = { "archaic_detector_baseline_samples", "Samples learned of a service.", METRIC_GAUGE,
-		.identity = true },
-	[METRIC_INCIDENTS] = { "archaic_incidents_total", "Incidents by how they ended.", METRIC_COUNTER, .identity = true,
-		.labels = LABELS("result") },
-	[METRIC_REMEDIATIONS] = { "archaic_remediations_total", "Repairs that were executed.", METRIC_COUNTER, .identity = true,
-		.labels = LABELS("action", "result") },
-	[METRIC_FAULTS_ACTIVE] = { "archaic_faults_active", "Faults that are armed.", METRIC_GAUGE, .identity = true,
-		.labels = LABELS("type") },
+			     "Requests whose connection was gone before the response was complete.",
+			     METRIC_COUNTER, .identity = true },
+	[METRIC_ANOMALY_SCORE] = { "archaic_anomaly_score",
+				   "The boxed isolation forest's score, 0 to 1.", METRIC_GAUGE,
+				   .identity = true },
+	[METRIC_ANOMALY_ACTIVE] = { "archaic_anomaly_active", "1 while a service is anomalous.",
+				    METRIC_GAUGE, .identity = true },
+	[METRIC_BASELINE_SAMPLES] = { "archaic_detector_baseline_samples",
+				      "Samples learned of a service.", METRIC_GAUGE,
+				      .identity = true },
+	[METRIC_INCIDENTS] = { "archaic_incidents_total", "Incidents by how they ended.",
+			       METRIC_COUNTER, .identity = true, .labels = LABELS("result") },
+	[METRIC_REMEDIATIONS] = { "archaic_remediations_total", "Repairs that were executed.",
+				  METRIC_COUNTER, .identity = true,
+				  .labels = LABELS("action", "result") },
+	[METRIC_FAULTS_ACTIVE] = { "archaic_faults_active", "Faults that are armed.", METRIC_GAUGE,
+				   .identity = true, .labels = LABELS("type") },
 	[METRIC_FAULT_REQUESTS] = { "archaic_fault_requests_total",
-		"Requests that a fault touched, and those that the draw spared.", METRIC_COUNTER, .identity = true,
-		.labels = LABELS("type", "outcome") },
-	[METRIC_WORKLOAD_INFO] = { "archaic_workload_info", "What a service is, once.", METRIC_GAUGE, .identity = true,
-		.labels = LABELS("service_instance_id", "container_id", "systemd_unit") },
-	[METRIC_BUILD_INFO] = { "archaic_build_info", "The version that runs.", METRIC_GAUGE, .labels = LABELS("version") },
-	[METRIC_EVENTS_LOST] = { "archaic_events_lost_total", "What a stage dropped.", METRIC_COUNTER,
-		.labels = LABELS("stage") },
-	[METRIC_HTTP_PARSE] = { "archaic_http_parse_total", "Outcomes of parsing HTTP in the kernel.", METRIC_COUNTER,
-		.labels = LABELS("outcome") },
-	[METRIC_PROGRAM_RUNS] = { "archaic_bpf_program_runs_total", "Runs of a BPF program.", METRIC_COUNTER,
-		.labels = LABELS("program") },
-	[METRIC_PROGRAM_SECONDS] = { "archaic_bpf_program_run_seconds_total", "Time spent in a BPF program.",
-		METRIC_COUNTER, .labels = LABELS("program") },
-	[METRIC_MAP_ENTRIES] = { "archaic_bpf_map_entries", "Entries of a BPF map.", METRIC_GAUGE, .labels = LABELS("map") },
-	[METRIC_MAP_MAX_ENTRIES] = { "archaic_bpf_map_max_entries", "Most entries that a BPF map holds.", METRIC_GAUGE,
-		.labels = LABELS("map") },
-	[METRIC_MAP_EVICTIONS] = { "archaic_map_evictions_total", "Entries that did not fit into a BPF map.",
-		METRIC_COUNTER, .labels = LABELS("map") },
+				    "Requests that a fault touched, and those that the draw spared.",
+				    METRIC_COUNTER, .identity = true,
+				    .labels = LABELS("type", "outcome") },
+	[METRIC_WORKLOAD_INFO] = { "archaic_workload_info", "What a service is, once.",
+				   METRIC_GAUGE, .identity = true,
+				   .labels = LABELS("service_instance_id", "container_id",
+						    "systemd_unit") },
+	[METRIC_BUILD_INFO] = { "archaic_build_info", "The version that runs.", METRIC_GAUGE,
+				.labels = LABELS("version") },
+	[METRIC_EVENTS_LOST] = { "archaic_events_lost_total", "What a stage dropped.",
+				 METRIC_COUNTER, .labels = LABELS("stage") },
+	[METRIC_HTTP_PARSE] = { "archaic_http_parse_total",
+				"Outcomes of parsing HTTP in the kernel.", METRIC_COUNTER,
+				.labels = LABELS("outcome") },
+	[METRIC_PROGRAM_RUNS] = { "archaic_bpf_program_runs_total", "Runs of a BPF program.",
+				  METRIC_COUNTER, .labels = LABELS("program") },
+	[METRIC_PROGRAM_SECONDS] = { "archaic_bpf_program_run_seconds_total",
+				     "Time spent in a BPF program.", METRIC_COUNTER,
+				     .labels = LABELS("program") },
+	[METRIC_MAP_ENTRIES] = { "archaic_bpf_map_entries", "Entries of a BPF map.", METRIC_GAUGE,
+				 .labels = LABELS("map") },
+	[METRIC_MAP_MAX_ENTRIES] = { "archaic_bpf_map_max_entries",
+				     "Most entries that a BPF map holds.", METRIC_GAUGE,
+				     .labels = LABELS("map") },
+	[METRIC_MAP_EVICTIONS] = { "archaic_map_evictions_total",
+				   "Entries that did not fit into a BPF map.", METRIC_COUNTER,
+				   .labels = LABELS("map") },
 	[METRIC_SERIES_OVERFLOW] = { "archaic_series_overflow_total",
-		"Series of a metric that were folded into one in this scrape, over the cap.", METRIC_COUNTER,
-		.labels = LABELS("metric") },
-	[METRIC_DEGRADATION] = { "archaic_degradation_level", "0: everything works; higher: less does.", .kind = METRIC_GAUGE },
-	[METRIC_API_REQUESTS] = { "archaic_api_requests_total", "Requests to our own interface.", METRIC_COUNTER,
-		.labels = LABELS("outcome") },
+				     "Series of a metric that were folded into one in this scrape, over the cap.",
+				     METRIC_COUNTER, .labels = LABELS("metric") },
+	[METRIC_DEGRADATION] = { "archaic_degradation_level",
+				 "0: everything works; higher: less does.", .kind = METRIC_GAUGE },
+	[METRIC_API_REQUESTS] = { "archaic_api_requests_total", "Requests to our own interface.",
+				  METRIC_COUNTER, .labels = LABELS("outcome") },
 };
 
 const struct metric_family *metric_family(enum metric which)
@@ -124,8 +153,7 @@ void metrics_free(struct metrics *m)
 		return;
 	for (size_t f = 0; f < NR_METRICS; f++) {
 		struct metric_series *s, *next;
-		HASH_ITER(hh, m->table[f].series, s, next)
-		{
+		HASH_ITER(hh, m->table[f].series, s, next) {
 			HASH_DEL(m->table[f].series, s);
 			series_free(s);
 		}
@@ -160,12 +188,14 @@ static int add_label(struct buf *b, const char *name, const char *value)
 	return err ?: buf_addstr(b, "\"");
 }
 
-static int write_labels(const struct metrics *m, const struct metric_family *f, const char *const *values, struct buf *b)
+static int write_labels(const struct metrics *m, const struct metric_family *f,
+			const char *const *values, struct buf *b)
 {
 	int err = 0;
 
 	if (f->identity && *values)
-		err = add_label(b, "service_name", *values++) ?: add_label(b, "service_namespace", m->namespace);
+		err = add_label(b, "service_name", *values++) ?:
+			add_label(b, "service_namespace", m->namespace);
 	for (size_t i = 0; values[i] && !err; i++) {
 		if (i == METRICS_LABELS_MAX || !f->labels[i])
 			return -EINVAL;
@@ -201,7 +231,8 @@ static int find_overflow(struct metrics *m, enum metric which, struct metric_ser
 	return *overflow ? 0 : -ENOMEM;
 }
 
-static int find_series(struct metrics *m, enum metric which, const char *const *values, struct metric_series **ret)
+static int find_series(struct metrics *m, enum metric which, const char *const *values,
+		       struct metric_series **ret)
 {
 	CLEANUP(buf_release) struct buf b;
 	struct metric_series *s = NULL;
@@ -243,7 +274,8 @@ int metrics_add(struct metrics *m, enum metric which, const char *const *values,
 	return err;
 }
 
-static int keep_exemplar(const struct metric_family *f, struct metric_series *s, const struct metric_exemplar *ex)
+static int keep_exemplar(const struct metric_family *f, struct metric_series *s,
+			 const struct metric_exemplar *ex)
 {
 	size_t i = 0;
 
@@ -260,8 +292,8 @@ static int keep_exemplar(const struct metric_family *f, struct metric_series *s,
 	return 0;
 }
 
-int metrics_add_hist(struct metrics *m, enum metric which, const char *const *values, const struct hist *h,
-		     uint64_t sum_ns, const struct metric_exemplar *ex)
+int metrics_add_hist(struct metrics *m, enum metric which, const char *const *values,
+		     const struct hist *h, uint64_t sum_ns, const struct metric_exemplar *ex)
 {
 	const struct metric_family *f = &families[which];
 	struct metric_series *s;

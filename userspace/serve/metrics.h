@@ -31,44 +31,44 @@
 
 /* The families, with their labels in the order in which values are passed. (S): service_name comes first. */
 enum metric {
-	METRIC_HTTP_SERVER_DURATION,  /* (S) http_request_method, http_response_status_code, error_type, network_protocol_version, url_scheme, http_route */
-	METRIC_HTTP_CLIENT_DURATION,  /* (S) the same six, then server_address (no port: a callee is a service's name) */
-	METRIC_HTTP_SERVER_TTFB,      /* (S) the first five */
-	METRIC_REQUEST_BYTES,         /* (S) counter: as a server, headers included */
-	METRIC_RESPONSE_BYTES,        /* (S) counter: as a server, headers included */
-	METRIC_UNTIMED,               /* (S) counter: finished requests that no histogram holds */
-	METRIC_CPU_SECONDS,           /* (S) cpu_mode */
-	METRIC_RUNQUEUE,              /* (S) */
-	METRIC_EDGE_REQUESTS,         /* client, server, failed="true|false" */
-	METRIC_EDGE_DURATION,         /* client, server, failed */
-	METRIC_IN_FLIGHT,             /* (S) gauge */
-	METRIC_ABORTED,               /* (S) counter */
-	METRIC_ANOMALY_SCORE,         /* (S) gauge 0..1 */
-	METRIC_ANOMALY_ACTIVE,        /* (S) gauge 0 or 1 */
-	METRIC_BASELINE_SAMPLES,      /* (S) gauge */
-	METRIC_INCIDENTS,             /* (S) result; counter */
-	METRIC_REMEDIATIONS,          /* (S) action, result; counter */
-	METRIC_FAULTS_ACTIVE,         /* (S) type; gauge */
-	METRIC_FAULT_REQUESTS,        /* (S) type, outcome="touched|spared"; counter */
-	METRIC_WORKLOAD_INFO,         /* (S) service_instance_id, container_id, systemd_unit; value 1 */
-	METRIC_BUILD_INFO,            /* version; value 1 */
-	METRIC_EVENTS_LOST,           /* stage; counter */
-	METRIC_HTTP_PARSE,            /* outcome; counter */
-	METRIC_PROGRAM_RUNS,          /* program; counter */
-	METRIC_PROGRAM_SECONDS,       /* program; counter */
-	METRIC_MAP_ENTRIES,           /* map; gauge */
-	METRIC_MAP_MAX_ENTRIES,       /* map; gauge */
-	METRIC_MAP_EVICTIONS,         /* map; counter */
-	METRIC_SERIES_OVERFLOW,       /* metric; counter: written by the renderer itself */
-	METRIC_DEGRADATION,           /* gauge 0 (all works) .. 3 */
-	METRIC_API_REQUESTS,          /* outcome="answered|origin|token|slow"; counter: our own interface */
+	METRIC_HTTP_SERVER_DURATION, /* (S) http_request_method, http_response_status_code, error_type, network_protocol_version, url_scheme, http_route */
+	METRIC_HTTP_CLIENT_DURATION, /* (S) the same six, then server_address (no port: a callee is a service's name) */
+	METRIC_HTTP_SERVER_TTFB, /* (S) the first five */
+	METRIC_REQUEST_BYTES, /* (S) counter: as a server, headers included */
+	METRIC_RESPONSE_BYTES, /* (S) counter: as a server, headers included */
+	METRIC_UNTIMED, /* (S) counter: finished requests that no histogram holds */
+	METRIC_CPU_SECONDS, /* (S) cpu_mode */
+	METRIC_RUNQUEUE, /* (S) */
+	METRIC_EDGE_REQUESTS, /* client, server, failed="true|false" */
+	METRIC_EDGE_DURATION, /* client, server, failed */
+	METRIC_IN_FLIGHT, /* (S) gauge */
+	METRIC_ABORTED, /* (S) counter */
+	METRIC_ANOMALY_SCORE, /* (S) gauge 0..1 */
+	METRIC_ANOMALY_ACTIVE, /* (S) gauge 0 or 1 */
+	METRIC_BASELINE_SAMPLES, /* (S) gauge */
+	METRIC_INCIDENTS, /* (S) result; counter */
+	METRIC_REMEDIATIONS, /* (S) action, result; counter */
+	METRIC_FAULTS_ACTIVE, /* (S) type; gauge */
+	METRIC_FAULT_REQUESTS, /* (S) type, outcome="touched|spared"; counter */
+	METRIC_WORKLOAD_INFO, /* (S) service_instance_id, container_id, systemd_unit; value 1 */
+	METRIC_BUILD_INFO, /* version; value 1 */
+	METRIC_EVENTS_LOST, /* stage; counter */
+	METRIC_HTTP_PARSE, /* outcome; counter */
+	METRIC_PROGRAM_RUNS, /* program; counter */
+	METRIC_PROGRAM_SECONDS, /* program; counter */
+	METRIC_MAP_ENTRIES, /* map; gauge */
+	METRIC_MAP_MAX_ENTRIES, /* map; gauge */
+	METRIC_MAP_EVICTIONS, /* map; counter */
+	METRIC_SERIES_OVERFLOW, /* metric; counter: written by the renderer itself */
+	METRIC_DEGRADATION, /* gauge 0 (all works) .. 3 */
+	METRIC_API_REQUESTS, /* outcome="answered|origin|token|slow"; counter: our own interface */
 	NR_METRICS,
 };
 
 /* One request that stands for its bucket; OpenMetrics only. */
 struct metric_exemplar {
 	char trace_id[64];
-	double value;       /* s */
+	double value; /* s */
 	int64_t wall_ms;
 };
 
@@ -100,11 +100,11 @@ int metrics_add(struct metrics *m, enum metric which, const char *const *values,
  * @sum_ns: sum of all observations. @ex: NULL for none; kept for the bucket it falls into.
  * 0, -EINVAL (not a histogram family) or -ENOMEM.
  */
-int metrics_add_hist(struct metrics *m, enum metric which, const char *const *values, const struct hist *h,
-		     uint64_t sum_ns, const struct metric_exemplar *ex);
+int metrics_add_hist(struct metrics *m, enum metric which, const char *const *values,
+		     const struct hist *h, uint64_t sum_ns, const struct metric_exemplar *ex);
 
 /* The labels of a call, in place: METRIC_LABELS("db", "GET", "200"). */
-#define METRIC_LABELS(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL })
+#define METRIC_LABELS(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
 
 /**
  * metrics_render() - every family that has series.

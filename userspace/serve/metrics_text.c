@@ -23,9 +23,8 @@ static int add_number(struct writer *w, double v)
 		if (strtod(text, NULL) == v)
 			break;
 	}
-	if (w->openmetrics && !strpbrk(text, ".en"))
-		strcat(text, ".0");
-	return buf_addstr(w->out, text);
+	int err = buf_addstr(w->out, text);
+	return err || !w->openmetrics || strpbrk(text, ".en") ? err : buf_addstr(w->out, ".0");
 }
 
 /* In OpenMetrics a counter's family has no _total; its samples have. */
@@ -36,8 +35,8 @@ static int add_head(struct writer *w, const struct metric_family *f)
 
 	if (w->openmetrics && f->kind == METRIC_COUNTER)
 		len -= strlen("_total");
-	return buf_addf(w->out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)len, f->name, f->help, (int)len, f->name,
-			kinds[f->kind]);
+	return buf_addf(w->out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)len, f->name, f->help,
+			(int)len, f->name, kinds[f->kind]);
 }
 
 static int add_exemplar(struct writer *w, const struct metric_exemplar *ex)
@@ -46,23 +45,28 @@ static int add_exemplar(struct writer *w, const struct metric_exemplar *ex)
 
 	err = err ?: text_json(w->out, ex->trace_id) ?: buf_addstr(w->out, "} ");
 	err = err ?: add_number(w, ex->value);
-	return err ?: buf_addf(w->out, " %lld.%03d", (long long)(ex->wall_ms / 1000), (int)(ex->wall_ms % 1000));
+	return err ?:
+		     buf_addf(w->out, " %lld.%03d", (long long)(ex->wall_ms / 1000),
+			      (int)(ex->wall_ms % 1000));
 }
 
-static int add_bucket(struct writer *w, const struct metric_family *f, const struct metric_series *s, size_t i,
-		      uint64_t cumulative)
+static int add_bucket(struct writer *w, const struct metric_family *f,
+		      const struct metric_series *s, size_t i, uint64_t cumulative)
 {
-	int err = buf_addf(w->out, "%s_bucket{%s%sle=\"", f->name, s->labels, *s->labels ? "," : "");
+	int err =
+		buf_addf(w->out, "%s_bucket{%s%sle=\"", f->name, s->labels, *s->labels ? "," : "");
 
 	if (!err)
-		err = i < f->nr_bounds ? add_number(w, (double)f->bounds[i] / 1e9) : buf_addstr(w->out, "+Inf");
+		err = i < f->nr_bounds ? add_number(w, (double)f->bounds[i] / 1e9) :
+					 buf_addstr(w->out, "+Inf");
 	err = err ?: buf_addf(w->out, "\"} %llu", (unsigned long long)cumulative);
 	if (!err && w->openmetrics && s->exemplars && *s->exemplars[i].trace_id)
 		err = add_exemplar(w, &s->exemplars[i]);
 	return err ?: buf_addstr(w->out, "\n");
 }
 
-static int add_plain(struct writer *w, const char *name, const char *suffix, const struct metric_series *s, double v)
+static int add_plain(struct writer *w, const char *name, const char *suffix,
+		     const struct metric_series *s, double v)
 {
 	int err = buf_addf(w->out, "%s%s", name, suffix);
 
@@ -73,7 +77,8 @@ static int add_plain(struct writer *w, const char *name, const char *suffix, con
 	return err ?: buf_addstr(w->out, "\n");
 }
 
-static int add_series(struct writer *w, const struct metric_family *f, const struct metric_series *s)
+static int add_series(struct writer *w, const struct metric_family *f,
+		      const struct metric_series *s)
 {
 	uint64_t cumulative = 0;
 	int err = 0;
@@ -102,8 +107,10 @@ static int add_overflow_counts(struct writer *w, const struct metrics *m)
 			continue;
 		err = begun ? 0 : add_head(w, f);
 		begun = true;
-		err = err ?: buf_addf(w->out, "%s{metric=\"%s\"} %llu\n", f->name, metric_family((enum metric)i)->name,
-				      (unsigned long long)m->table[i].folded);
+		err = err ?:
+			    buf_addf(w->out, "%s{metric=\"%s\"} %llu\n", f->name,
+				     metric_family((enum metric)i)->name,
+				     (unsigned long long)m->table[i].folded);
 	}
 	return err;
 }

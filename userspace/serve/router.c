@@ -17,7 +17,8 @@ struct router {
 	char prometheus_url[512];
 };
 
-int router_new(const struct control_ops *ops, void *ctx, const char *prometheus_url, struct router **ret)
+int router_new(const struct control_ops *ops, void *ctx, const char *prometheus_url,
+	       struct router **ret)
 {
 	struct router *r = calloc(1, sizeof(*r));
 
@@ -79,13 +80,16 @@ static int parse_query(struct exchange *x, char *text)
 		if (!*part)
 			continue;
 		if (x->nr_query == ROUTER_QUERY_MAX)
-			return problem_set(&x->problem, 400, "there are more than %d query parameters", ROUTER_QUERY_MAX);
+			return problem_set(&x->problem, 400,
+					   "there are more than %d query parameters",
+					   ROUTER_QUERY_MAX);
 
 		char *value = strchrnul(part, '=');
 		if (*value)
 			*value++ = '\0';
 		if (!decode(part, true) || !decode(value, true))
-			return problem_set(&x->problem, 400, "the query is not valid percent-encoded UTF-8");
+			return problem_set(&x->problem, 400,
+					   "the query is not valid percent-encoded UTF-8");
 		x->query[x->nr_query].name = part;
 		x->query[x->nr_query].value = value;
 		x->nr_query++;
@@ -108,13 +112,15 @@ static int check_query(struct exchange *x)
 	for (size_t i = 0; i < x->nr_query; i++) {
 		const char *name = x->query[i].name;
 		if (!listed(x->route->query, name)) {
-			int err = problem_set(&x->problem, 400, "there is no query parameter of this name here");
+			int err = problem_set(&x->problem, 400,
+					      "there is no query parameter of this name here");
 			snprintf(x->problem.parameter, sizeof(x->problem.parameter), "%s", name);
 			return err;
 		}
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(x->query[j].name, name))
-				return problem_parameter(&x->problem, 400, name, "given twice", "given once");
+				return problem_parameter(&x->problem, 400, name, "given twice",
+							 "given once");
 	}
 	return 0;
 }
@@ -160,7 +166,8 @@ static int find_route(struct exchange *x, char *path)
 		const struct route *r = &routes[i];
 		const char *args[ROUTER_ARGS_MAX] = { 0 };
 		/* Once a literal path has matched, /v1/faults/types is not also an id. */
-		if ((same_path && strcmp(r->path, same_path->path) != 0) || !match(r->path, path, args))
+		if ((same_path && strcmp(r->path, same_path->path) != 0) ||
+		    !match(r->path, path, args))
 			continue;
 		snprintf(path, sizeof(copy), "%s", copy);
 		if (!(r->parts & x->req->part)) {
@@ -173,15 +180,19 @@ static int find_route(struct exchange *x, char *path)
 			match(r->path, path, x->args);
 			return 0;
 		}
-		snprintf(x->reply->allow + strlen(x->reply->allow), sizeof(x->reply->allow) - strlen(x->reply->allow),
-			 "%s%s%s", *x->reply->allow ? ", " : "", r->method, !strcmp(r->method, "GET") ? ", HEAD" : "");
+		snprintf(x->reply->allow + strlen(x->reply->allow),
+			 sizeof(x->reply->allow) - strlen(x->reply->allow), "%s%s%s",
+			 *x->reply->allow ? ", " : "", r->method,
+			 !strcmp(r->method, "GET") ? ", HEAD" : "");
 	}
 	if (same_path)
 		return problem_set(&x->problem, 405, "this path answers %s", x->reply->allow);
 	if (elsewhere)
-		return problem_set(&x->problem, 404,
-				   "this is not answered on this port; the control socket answers all of /v1");
-	return problem_set(&x->problem, 404, "there is nothing at this path; /v1/openapi.json lists what there is");
+		return problem_set(
+			&x->problem, 404,
+			"this is not answered on this port; the control socket answers all of /v1");
+	return problem_set(&x->problem, 404,
+			   "there is nothing at this path; /v1/openapi.json lists what there is");
 }
 
 /* ---- body */
@@ -190,14 +201,16 @@ static bool media_type_is(const char *given, const char *wanted)
 {
 	size_t n = strlen(wanted);
 
-	return !strncasecmp(given, wanted, n) && (!given[n] || given[n] == ';' || isspace((unsigned char)given[n]));
+	return !strncasecmp(given, wanted, n) &&
+		(!given[n] || given[n] == ';' || isspace((unsigned char)given[n]));
 }
 
 static int parse_body(struct exchange *x)
 {
 	const struct inbound *req = x->req;
 	enum route_body kind = x->route->body;
-	const char *wanted = kind == BODY_FORM ? "application/x-www-form-urlencoded" : "application/json";
+	const char *wanted = kind == BODY_FORM ? "application/x-www-form-urlencoded" :
+						 "application/json";
 	const char *why = NULL;
 
 	if (!strcmp(x->route->method, "GET") || (kind != BODY_JSON && !req->body_len))
@@ -211,7 +224,8 @@ static int parse_body(struct exchange *x)
 	if (kind == BODY_FORM)
 		return 0;
 	if (!req->body_len)
-		return problem_set(&x->problem, 400, "the body is empty; it must be one JSON object");
+		return problem_set(&x->problem, 400,
+				   "the body is empty; it must be one JSON object");
 
 	CLEANUP(json_freep) cJSON *body = NULL;
 	int err = json_parse(req->body, req->body_len, &body, &why);
@@ -252,7 +266,8 @@ static int dispatch(struct exchange *x, char *target)
 		return err;
 	for (size_t i = 0; i < ROUTER_ARGS_MAX && x->args[i]; i++)
 		if (!decode((char *)x->args[i], false))
-			return problem_set(&x->problem, 400, "the path is not valid percent-encoded UTF-8");
+			return problem_set(&x->problem, 400,
+					   "the path is not valid percent-encoded UTF-8");
 	err = parse_query(x, query) ?: check_query(x) ?: parse_body(x);
 	return err ?: x->route->handler(x);
 }
@@ -260,15 +275,21 @@ static int dispatch(struct exchange *x, char *target)
 static void answer(struct router *r, const struct inbound *req, struct reply *reply)
 {
 	struct exchange x = {
-		.router = r, .ops = r->ops, .ctx = r->ctx, .prometheus_url = r->prometheus_url,
-		.req = req, .caller = req->caller, .reply = reply,
+		.router = r,
+		.ops = r->ops,
+		.ctx = r->ctx,
+		.prometheus_url = r->prometheus_url,
+		.req = req,
+		.caller = req->caller,
+		.reply = reply,
 	};
 	char target[ROUTER_TARGET_MAX + 1];
 
 	*reply = (struct reply){ 0 };
 	buf_init(&reply->body, ROUTER_ANSWER_MAX);
 	if (strlen(req->target) > ROUTER_TARGET_MAX) {
-		problem_set(&x.problem, 400, "path and query are longer than %d bytes", ROUTER_TARGET_MAX);
+		problem_set(&x.problem, 400, "path and query are longer than %d bytes",
+			    ROUTER_TARGET_MAX);
 		reply_problem(reply, &x.problem);
 		return;
 	}
@@ -293,12 +314,14 @@ static bool key_valid(const char *key)
 }
 
 /* Two services that run as one user must not get each other's answers. */
-static void scope_of(struct router *r, const struct inbound *req, char scope[static IDEMPOTENCY_SCOPE_MAX])
+static void scope_of(struct router *r, const struct inbound *req,
+		     char scope[static IDEMPOTENCY_SCOPE_MAX])
 {
 	struct exchange x = { .ops = r->ops, .ctx = r->ctx, .caller = req->caller };
 
 	exchange_self(&x);
-	snprintf(scope, IDEMPOTENCY_SCOPE_MAX, "%u %u %s", req->part, req->caller.uid, x.caller.service);
+	snprintf(scope, IDEMPOTENCY_SCOPE_MAX, "%u %u %s", req->part, req->caller.uid,
+		 x.caller.service);
 }
 
 static void answer_once(struct router *r, const struct inbound *req, struct reply *reply)
@@ -312,35 +335,43 @@ static void answer_once(struct router *r, const struct inbound *req, struct repl
 
 	buf_init(&text, ROUTER_TARGET_MAX + SERVER_BODY_MAX + 64);
 	if (!key_valid(req->idempotency_key)) {
-		problem_parameter(&p, 400, "Idempotency-Key", req->idempotency_key, "1 to 128 printable ASCII characters");
+		problem_parameter(&p, 400, "Idempotency-Key", req->idempotency_key,
+				  "1 to 128 printable ASCII characters");
 		reply_problem(reply, &p);
 		return;
 	}
-	if (buf_addf(&text, "%s %s\n", req->method, req->target) || buf_add(&text, req->body, req->body_len)) {
+	if (buf_addf(&text, "%s %s\n", req->method, req->target) ||
+	    buf_add(&text, req->body, req->body_len)) {
 		problem_set(&p, 413, "the request is too large to be repeated");
 		reply_problem(reply, &p);
 		return;
 	}
 	scope_of(r, req, scope);
-	switch (idempotency_begin(r->idempotency, scope, req->idempotency_key, text.data, text.len, req->now_ns, &status,
-				  &body, &len)) {
+	switch (idempotency_begin(r->idempotency, scope, req->idempotency_key, text.data, text.len,
+				  req->now_ns, &status, &body, &len)) {
 	case IDEMPOTENCY_FIRST:
 		answer(r, req, reply);
-		idempotency_end(r->idempotency, scope, req->idempotency_key, reply->status, buf_str(&reply->body),
-				reply->body.len);
+		idempotency_end(r->idempotency, scope, req->idempotency_key, reply->status,
+				buf_str(&reply->body), reply->body.len);
 		return;
 	case IDEMPOTENCY_REPEATED:
 		*reply = (struct reply){ .status = status, .content_type = "application/json" };
-		reply->body = (struct buf){ .data = body, .len = len, .cap = len + 1, .max = ROUTER_ANSWER_MAX };
+		reply->body = (struct buf){
+			.data = body, .len = len, .cap = len + 1, .max = ROUTER_ANSWER_MAX
+		};
 		return;
 	case IDEMPOTENCY_RUNNING:
-		problem_set(&p, 409, "the first request with this Idempotency-Key is still running");
+		problem_set(&p, 409,
+			    "the first request with this Idempotency-Key is still running");
 		break;
 	case IDEMPOTENCY_OTHER:
-		problem_set(&p, 422, "this Idempotency-Key was used for another request; use a new one");
+		problem_set(&p, 422,
+			    "this Idempotency-Key was used for another request; use a new one");
 		break;
 	case IDEMPOTENCY_LOST:
-		problem_set(&p, 409, "the request with this Idempotency-Key is done; its answer was too large to keep");
+		problem_set(
+			&p, 409,
+			"the request with this Idempotency-Key is done; its answer was too large to keep");
 		break;
 	case IDEMPOTENCY_FULL:
 		problem_set(&p, 429, "too many requests with an Idempotency-Key are running");

@@ -33,24 +33,24 @@
 
 struct inbound {
 	enum server_part part;
-	const char *method;            /* HEAD is answered as GET; the server leaves the body out */
-	const char *target;            /* path and query, as sent */
-	const char *content_type;      /* NULL: none; so for the next two */
+	const char *method; /* HEAD is answered as GET; the server leaves the body out */
+	const char *target; /* path and query, as sent */
+	const char *content_type; /* NULL: none; so for the next two */
 	const char *accept;
 	const char *idempotency_key;
-	const char *body;              /* @body_len bytes, need not be terminated */
+	const char *body; /* @body_len bytes, need not be terminated */
 	size_t body_len;
-	struct caller caller;          /* service is filled in by the router where it matters */
-	uint64_t now_ns;               /* CLOCK_MONOTONIC */
+	struct caller caller; /* service is filled in by the router where it matters */
+	uint64_t now_ns; /* CLOCK_MONOTONIC */
 };
 
 /* Owned by the caller: reply_release(). */
 struct reply {
 	int status;
-	const char *content_type;      /* static */
+	const char *content_type; /* static */
 	struct buf body;
-	char allow[64];                /* Allow, with 405; "" else */
-	char location[192];            /* with 201; "" else */
+	char allow[64]; /* Allow, with 405; "" else */
+	char location[192]; /* with 201; "" else */
 };
 
 void reply_release(struct reply *r);
@@ -64,7 +64,8 @@ struct router;
  * router_new() - @ops and @ctx are borrowed until router_free(). @prometheus_url: copied; NULL or "": none.
  * 0 or -ENOMEM.
  */
-int router_new(const struct control_ops *ops, void *ctx, const char *prometheus_url, struct router **ret);
+int router_new(const struct control_ops *ops, void *ctx, const char *prometheus_url,
+	       struct router **ret);
 void router_free(struct router *r);
 
 /** router_handle() - answer @req. Always fills @reply; may wait for a control function or for Prometheus. */
@@ -73,22 +74,22 @@ void router_handle(struct router *r, const struct inbound *req, struct reply *re
 /* ---- the table */
 
 enum route_body {
-	BODY_NONE,   /* nothing, or an empty object */
-	BODY_MAYBE,  /* nothing, or one JSON object */
-	BODY_JSON,   /* one JSON object, required */
-	BODY_FORM,   /* application/x-www-form-urlencoded, passed on */
+	BODY_NONE, /* nothing, or an empty object */
+	BODY_MAYBE, /* nothing, or one JSON object */
+	BODY_JSON, /* one JSON object, required */
+	BODY_FORM, /* application/x-www-form-urlencoded, passed on */
 };
 
 struct exchange;
 
 struct route {
 	const char *method;
-	const char *path;              /* "/v1/services/{name}" */
-	unsigned parts;                /* enum server_part bits */
+	const char *path; /* "/v1/services/{name}" */
+	unsigned parts; /* enum server_part bits */
 	enum route_body body;
-	bool any_query;                /* query lists what is known; others are passed on */
-	const char *const *query;      /* NULL-ended; NULL: none */
-	const char *const *fields;     /* of the body, NULL-ended; NULL: whoever parses it knows */
+	bool any_query; /* query lists what is known; others are passed on */
+	const char *const *query; /* NULL-ended; NULL: none */
+	const char *const *fields; /* of the body, NULL-ended; NULL: whoever parses it knows */
 	int (*handler)(struct exchange *x); /* 0 with x->reply set, or -errno with x->problem */
 };
 
@@ -101,7 +102,7 @@ struct exchange {
 	struct router *router;
 	const struct control_ops *ops;
 	void *ctx;
-	const char *prometheus_url;    /* "" : none */
+	const char *prometheus_url; /* "" : none */
 	const struct route *route;
 	const struct inbound *req;
 	struct caller caller;
@@ -110,8 +111,8 @@ struct exchange {
 		const char *name, *value;
 	} query[ROUTER_QUERY_MAX];
 	size_t nr_query;
-	const char *query_text;        /* as sent, after the '?'; "" for none */
-	cJSON *body;                   /* owned; NULL where none came */
+	const char *query_text; /* as sent, after the '?'; "" for none */
+	cJSON *body; /* owned; NULL where none came */
 	struct reply *reply;
 	struct problem problem;
 };
@@ -129,7 +130,8 @@ int exchange_bool(struct exchange *x, const char *name, bool *ret);
 int exchange_limit(struct exchange *x, size_t max, size_t *ret);
 
 /** exchange_text() - body member @name as text of 1..@max-1 bytes. Missing: 400 when @required, else *ret is "". */
-int exchange_text(struct exchange *x, const char *name, bool required, size_t max, const char **ret);
+int exchange_text(struct exchange *x, const char *name, bool required, size_t max,
+		  const char **ret);
 
 /** exchange_whole() - body member @name as a whole number in [@min, @max]; *ret stays when it is missing. */
 int exchange_whole(struct exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *ret);

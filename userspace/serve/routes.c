@@ -62,9 +62,11 @@ static int route_set_mode(struct exchange *x)
 			continue;
 		if (!x->ops->set_mode)
 			return exchange_missing(x);
-		return x->ops->set_mode(x->ctx, &x->caller, mode, &json, &x->problem) ?: exchange_json(x, 200, json);
+		return x->ops->set_mode(x->ctx, &x->caller, mode, &json, &x->problem) ?:
+			exchange_json(x, 200, json);
 	}
-	return problem_parameter(&x->problem, 400, "mode", mode, "observe, suggest, auto-safe or auto");
+	return problem_parameter(&x->problem, 400, "mode", mode,
+				 "observe, suggest, auto-safe or auto");
 }
 
 static int route_metrics(struct exchange *x)
@@ -80,8 +82,9 @@ static int route_metrics(struct exchange *x)
 	if (metrics_render(m, openmetrics, &x->reply->body))
 		return problem_set(&x->problem, 503, "there are more series than one answer holds");
 	x->reply->status = 200;
-	x->reply->content_type = openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-					     : "text/plain; version=0.0.4; charset=utf-8";
+	x->reply->content_type = openmetrics ?
+		"application/openmetrics-text; version=1.0.0; charset=utf-8" :
+		"text/plain; version=0.0.4; charset=utf-8";
 	return 0;
 }
 
@@ -90,16 +93,17 @@ static const struct route routes[] = {
 	{ "GET", "/v1/openapi.json", SOCKET | OPERATOR | DETECTOR, .handler = route_openapi },
 
 	{ "GET", "/v1/services", SOCKET | DETECTOR, .handler = route_services },
-	{ "POST", "/v1/services", SOCKET, BODY_JSON, .fields = LIST("name", "port", "pid", "cgroup", "supervised"),
-	  .handler = route_attach },
+	{ "POST", "/v1/services", SOCKET, BODY_JSON,
+	  .fields = LIST("name", "port", "pid", "cgroup", "supervised"), .handler = route_attach },
 	{ "GET", "/v1/services/{name}", SOCKET | DETECTOR, .handler = route_service },
 	{ "DELETE", "/v1/services/{name}", SOCKET, .handler = route_detach },
 	{ "GET", "/v1/graph", SOCKET | DETECTOR, .handler = route_graph },
 	{ "GET", "/v1/scores", SOCKET | DETECTOR, .handler = route_scores },
-	{ "GET", "/v1/requests", SOCKET | DETECTOR, .query = LIST("service", "slow", "failed", "limit"),
-	  .handler = route_requests },
+	{ "GET", "/v1/requests", SOCKET | DETECTOR,
+	  .query = LIST("service", "slow", "failed", "limit"), .handler = route_requests },
 
-	{ "GET", "/v1/faults", SOCKET | DETECTOR, .query = LIST("service"), .handler = route_faults },
+	{ "GET", "/v1/faults", SOCKET | DETECTOR, .query = LIST("service"),
+	  .handler = route_faults },
 	/* The body's other members are the fault module's, which names an unknown one. */
 	{ "POST", "/v1/faults", SOCKET, BODY_JSON, .query = LIST("dry_run"), .handler = route_arm },
 	{ "DELETE", "/v1/faults", SOCKET, .query = LIST("service"), .handler = route_disarm_all },
@@ -107,22 +111,26 @@ static const struct route routes[] = {
 	{ "GET", "/v1/faults/{id}", SOCKET | DETECTOR, .handler = route_fault },
 	{ "DELETE", "/v1/faults/{id}", SOCKET, .handler = route_disarm },
 
-	{ "GET", "/v1/incidents", SOCKET | OPERATOR, .query = LIST("state", "before", "limit"), .handler = route_incidents },
+	{ "GET", "/v1/incidents", SOCKET | OPERATOR, .query = LIST("state", "before", "limit"),
+	  .handler = route_incidents },
 	{ "GET", "/v1/incidents/{id}", SOCKET | OPERATOR, .handler = route_incident },
-	{ "POST", "/v1/incidents/{id}/approve", SOCKET | OPERATOR, BODY_MAYBE, .fields = LIST("action"),
-	  .handler = route_approve },
+	{ "POST", "/v1/incidents/{id}/approve", SOCKET | OPERATOR, BODY_MAYBE,
+	  .fields = LIST("action"), .handler = route_approve },
 	{ "POST", "/v1/incidents/{id}/reject", SOCKET | OPERATOR, BODY_MAYBE, .fields = LIST("why"),
 	  .handler = route_reject },
 	{ "GET", "/v1/incidents/{id}/report", SOCKET | OPERATOR, .handler = route_report },
-	{ "POST", "/v1/analyze", SOCKET | OPERATOR, BODY_JSON, .any_query = true, .handler = route_analyze },
+	{ "POST", "/v1/analyze", SOCKET | OPERATOR, BODY_JSON, .any_query = true,
+	  .handler = route_analyze },
 
 	{ "GET", "/v1/mode", SOCKET | OPERATOR, .handler = route_mode },
-	{ "POST", "/v1/mode", SOCKET, BODY_JSON, .fields = LIST("mode"), .handler = route_set_mode },
+	{ "POST", "/v1/mode", SOCKET, BODY_JSON, .fields = LIST("mode"),
+	  .handler = route_set_mode },
 	{ "GET", "/v1/doctor", SOCKET | DETECTOR, .handler = route_doctor },
 
 	/* The contract's own paths. */
 	{ "GET", "/health", OPERATOR | DETECTOR, .handler = route_health },
-	{ "GET", "/incidents", OPERATOR, .query = LIST("state", "before", "limit"), .handler = route_incidents },
+	{ "GET", "/incidents", OPERATOR, .query = LIST("state", "before", "limit"),
+	  .handler = route_incidents },
 	{ "GET", "/incidents/{id}", OPERATOR, .handler = route_incident },
 	{ "POST", "/incidents/{id}/approve", OPERATOR, BODY_MAYBE, .fields = LIST("action"),
 	  .handler = route_approve },
@@ -138,8 +146,10 @@ static const struct route routes[] = {
 	  .query = LIST("query", "time", "timeout", "limit", "lookback_delta", "stats") },
 	{ "POST", "/api/v1/query", DETECTOR, BODY_FORM, .any_query = true, .handler = route_query },
 	{ "GET", "/api/v1/query_range", DETECTOR, .any_query = true, .handler = route_query,
-	  .query = LIST("query", "start", "end", "step", "timeout", "limit", "lookback_delta", "stats") },
-	{ "POST", "/api/v1/query_range", DETECTOR, BODY_FORM, .any_query = true, .handler = route_query },
+	  .query = LIST("query", "start", "end", "step", "timeout", "limit", "lookback_delta",
+			"stats") },
+	{ "POST", "/api/v1/query_range", DETECTOR, BODY_FORM, .any_query = true,
+	  .handler = route_query },
 };
 
 const struct route *router_routes(size_t *nr)

@@ -36,7 +36,9 @@ int route_fault(struct exchange *x)
 
 	if (!x->ops->fault)
 		return exchange_missing(x);
-	return fault_id(x, &id) ?: x->ops->fault(x->ctx, id, &json, &x->problem) ?: exchange_json(x, 200, json);
+	return fault_id(x, &id)                               ?:
+		x->ops->fault(x->ctx, id, &json, &x->problem) ?:
+								exchange_json(x, 200, json);
 }
 
 int route_fault_types(struct exchange *x)
@@ -53,7 +55,8 @@ static int resolve_service(struct exchange *x, struct control_arm *what)
 {
 	const char *asked, *type, *name;
 	int err = exchange_text(x, "service", true, SERVICE_NAME_MAX, &asked) ?:
-		  exchange_text(x, "type", true, CONTROL_ID_MAX, &type) ?: exchange_service(x, asked, &name);
+		exchange_text(x, "type", true, CONTROL_ID_MAX, &type)         ?:
+		exchange_service(x, asked, &name);
 
 	if (err)
 		return err;
@@ -72,8 +75,9 @@ int route_arm(struct exchange *x)
 {
 	struct control_arm what = { .body = x->body };
 	cJSON *json;
-	int err = exchange_bool(x, "dry_run", &what.dry_run) ?: resolve_service(x, &what) ?:
-		  exchange_may_act(x, what.service);
+	int err = exchange_bool(x, "dry_run", &what.dry_run) ?:
+		resolve_service(x, &what)                    ?:
+							       exchange_may_act(x, what.service);
 
 	if (err)
 		return err;
@@ -114,7 +118,8 @@ int route_disarm(struct exchange *x)
 		return err;
 	if (!x->ops->disarm)
 		return exchange_missing(x);
-	return x->ops->disarm(x->ctx, &x->caller, id, &json, &x->problem) ?: exchange_json(x, 200, json);
+	return x->ops->disarm(x->ctx, &x->caller, id, &json, &x->problem) ?:
+		exchange_json(x, 200, json);
 }
 
 int route_disarm_all(struct exchange *x)
@@ -136,5 +141,6 @@ int route_disarm_all(struct exchange *x)
 		return err;
 	if (!x->ops->disarm_all)
 		return exchange_missing(x);
-	return x->ops->disarm_all(x->ctx, &x->caller, service, &json, &x->problem) ?: exchange_json(x, 200, json);
+	return x->ops->disarm_all(x->ctx, &x->caller, service, &json, &x->problem) ?:
+		exchange_json(x, 200, json);
 }

@@ -3,18 +3,20 @@
 
 #include "serve/routes.h"
 
-static const char *const states[] = { "open",	   "planned",  "awaiting_approval", "acting", "verifying",
-				      "repaired", "escalated", "closed" };
+static const char *const states[] = { "open",      "planned",  "awaiting_approval", "acting",
+				      "verifying", "repaired", "escalated",         "closed" };
 
 static bool id_possible(const char *id)
 {
-	return *id && strlen(id) < CONTROL_ID_MAX && !id[strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-")];
+	return *id && strlen(id) < CONTROL_ID_MAX &&
+		!id[strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-")];
 }
 
 static int incident_id(struct exchange *x, const char **ret)
 {
 	*ret = x->args[0];
-	return id_possible(*ret) ? 0 : problem_set(&x->problem, 404, "there is no incident of this id");
+	return id_possible(*ret) ? 0 :
+				   problem_set(&x->problem, 404, "there is no incident of this id");
 }
 
 int route_incidents(struct exchange *x)
@@ -30,10 +32,12 @@ int route_incidents(struct exchange *x)
 	while (state && i < ARRAY_SIZE(states) && strcmp(states[i], state) != 0)
 		i++;
 	if (i == ARRAY_SIZE(states))
-		return problem_parameter(&x->problem, 400, "state", state,
-					 "open, planned, awaiting_approval, acting, verifying, repaired, escalated or closed");
+		return problem_parameter(
+			&x->problem, 400, "state", state,
+			"open, planned, awaiting_approval, acting, verifying, repaired, escalated or closed");
 	if (before && !id_possible(before))
-		return problem_parameter(&x->problem, 400, "before", before, "an incident's id, like i-0004");
+		return problem_parameter(&x->problem, 400, "before", before,
+					 "an incident's id, like i-0004");
 	snprintf(which.state, sizeof(which.state), "%s", state ?: "");
 	snprintf(which.before, sizeof(which.before), "%s", before ?: "");
 	if (!x->ops->incidents)
@@ -48,35 +52,41 @@ int route_incident(struct exchange *x)
 
 	if (!x->ops->incident)
 		return exchange_missing(x);
-	return incident_id(x, &id) ?: x->ops->incident(x->ctx, id, &json, &x->problem) ?: exchange_json(x, 200, json);
+	return incident_id(x, &id)                               ?:
+		x->ops->incident(x->ctx, id, &json, &x->problem) ?:
+								   exchange_json(x, 200, json);
 }
 
 int route_approve(struct exchange *x)
 {
 	const char *id, *action;
 	cJSON *json;
-	int err = incident_id(x, &id) ?: exchange_may_act(x, NULL) ?:
-		  exchange_text(x, "action", false, CONTROL_ID_MAX, &action);
+	int err = incident_id(x, &id)     ?:
+		exchange_may_act(x, NULL) ?:
+		exchange_text(x, "action", false, CONTROL_ID_MAX, &action);
 
 	if (err)
 		return err;
 	if (!x->ops->approve)
 		return exchange_missing(x);
 	return x->ops->approve(x->ctx, &x->caller, id, *action ? action : NULL, &json, &x->problem) ?:
-	       exchange_json(x, 200, json);
+		exchange_json(x, 200, json);
 }
 
 int route_reject(struct exchange *x)
 {
 	const char *id, *why;
 	cJSON *json;
-	int err = incident_id(x, &id) ?: exchange_may_act(x, NULL) ?: exchange_text(x, "why", false, CONTROL_WHY_MAX, &why);
+	int err = incident_id(x, &id)     ?:
+		exchange_may_act(x, NULL) ?:
+					    exchange_text(x, "why", false, CONTROL_WHY_MAX, &why);
 
 	if (err)
 		return err;
 	if (!x->ops->reject)
 		return exchange_missing(x);
-	return x->ops->reject(x->ctx, &x->caller, id, why, &json, &x->problem) ?: exchange_json(x, 200, json);
+	return x->ops->reject(x->ctx, &x->caller, id, why, &json, &x->problem) ?:
+		exchange_json(x, 200, json);
 }
 
 int route_report(struct exchange *x)

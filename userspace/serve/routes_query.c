@@ -25,9 +25,11 @@ static int make_url(struct exchange *x, struct buf *url)
 static int refuse(struct exchange *x, int err, const struct http_client_response *answer)
 {
 	int status = err == -ETIMEDOUT ? 504 : 502;
-	int ret = problem_set(&x->problem, status, "Prometheus at %s gave no answer: %s", x->prometheus_url, answer->why);
+	int ret = problem_set(&x->problem, status, "Prometheus at %s gave no answer: %s",
+			      x->prometheus_url, answer->why);
 
-	snprintf(x->problem.title, sizeof(x->problem.title), "%s", status == 504 ? "Gateway time-out" : "Bad gateway");
+	snprintf(x->problem.title, sizeof(x->problem.title), "%s",
+		 status == 504 ? "Gateway time-out" : "Bad gateway");
 	return ret;
 }
 
@@ -36,14 +38,15 @@ static const char *kind_of(const struct http_client_response *answer)
 	const char *value;
 	size_t len;
 	bool json = http_client_header(answer, "Content-Type", &value, &len) && len >= 16 &&
-		    !strncasecmp(value, "application/json", 16);
+		!strncasecmp(value, "application/json", 16);
 
 	return json ? "application/json" : "text/plain; charset=utf-8";
 }
 
 static int pass_on(struct exchange *x, struct http_client *client, const char *url)
 {
-	static const char *const form[] = { "Content-Type: application/x-www-form-urlencoded", NULL };
+	static const char *const form[] = { "Content-Type: application/x-www-form-urlencoded",
+					    NULL };
 	bool post = !strcmp(x->req->method, "POST");
 	struct http_client_request ask = {
 		.url = url,
@@ -73,8 +76,9 @@ int route_query(struct exchange *x)
 
 	buf_init(&url, ROUTER_TARGET_MAX + 1024);
 	if (!*x->prometheus_url)
-		return problem_set(&x->problem, 503,
-				   "no Prometheus server is configured; set PROMETHEUS_URL or --prometheus-url");
+		return problem_set(
+			&x->problem, 503,
+			"no Prometheus server is configured; set PROMETHEUS_URL or --prometheus-url");
 	if (make_url(x, &url) || http_client_new(&client))
 		return problem_set(&x->problem, 503, "out of memory");
 	return pass_on(x, client, buf_str(&url));

@@ -22,8 +22,9 @@ int route_service(struct exchange *x)
 
 	if (!x->ops->service)
 		return exchange_missing(x);
-	return exchange_service(x, x->args[0], &name) ?: x->ops->service(x->ctx, name, &json, &x->problem) ?:
-	       exchange_json(x, 200, json);
+	return exchange_service(x, x->args[0], &name)             ?:
+		x->ops->service(x->ctx, name, &json, &x->problem) ?:
+								    exchange_json(x, 200, json);
 }
 
 /* "/a/../b" would name another cgroup than it seems to. */
@@ -31,23 +32,27 @@ static bool cgroup_path_ok(const char *path)
 {
 	size_t len = strlen(path);
 
-	return path[0] == '/' && !strstr(path, "/../") && (len < 3 || strcmp(path + len - 3, "/..") != 0);
+	return path[0] == '/' && !strstr(path, "/../") &&
+		(len < 3 || strcmp(path + len - 3, "/..") != 0);
 }
 
 static int parse_selector(struct exchange *x, struct control_attach *what)
 {
 	uint64_t port = 0, pid = 0;
 	const char *cgroup = NULL;
-	int err = exchange_whole(x, "port", 1, UINT16_MAX, &port) ?: exchange_whole(x, "pid", 1, PID_LIMIT, &pid) ?:
-		  exchange_text(x, "cgroup", false, SERVICE_CGROUP_MAX, &cgroup);
+	int err = exchange_whole(x, "port", 1, UINT16_MAX, &port) ?:
+		exchange_whole(x, "pid", 1, PID_LIMIT, &pid)      ?:
+		exchange_text(x, "cgroup", false, SERVICE_CGROUP_MAX, &cgroup);
 
 	if (err)
 		return err;
 	if (!!port + !!pid + !!*cgroup != 1)
-		return problem_set(&x->problem, 400, "exactly one of port, pid and cgroup must be given");
+		return problem_set(&x->problem, 400,
+				   "exactly one of port, pid and cgroup must be given");
 	if (*cgroup && !cgroup_path_ok(cgroup))
-		return problem_parameter(&x->problem, 400, "cgroup", cgroup,
-					 "a path below the cgroup v2 mount that begins with / and has no ..");
+		return problem_parameter(
+			&x->problem, 400, "cgroup", cgroup,
+			"a path below the cgroup v2 mount that begins with / and has no ..");
 	what->port = (uint16_t)port;
 	what->pid = (pid_t)pid;
 	snprintf(what->cgroup, sizeof(what->cgroup), "%s", cgroup);
@@ -60,16 +65,19 @@ int route_attach(struct exchange *x)
 	const cJSON *supervised = cJSON_GetObjectItemCaseSensitive(x->body, "supervised");
 	const char *name;
 	cJSON *json;
-	int err = exchange_may_act(x, NULL) ?: exchange_text(x, "name", true, SERVICE_NAME_MAX, &name) ?:
-		  parse_selector(x, &what);
+	int err = exchange_may_act(x, NULL)                             ?:
+		exchange_text(x, "name", true, SERVICE_NAME_MAX, &name) ?:
+									  parse_selector(x, &what);
 
 	if (err)
 		return err;
 	if (!service_name_valid(name) || !strcmp(name, "self"))
-		return problem_parameter(&x->problem, 400, "name", name,
-					 "letters, digits, '.', '_' and '-', not beginning with '.' or '-', and not self");
+		return problem_parameter(
+			&x->problem, 400, "name", name,
+			"letters, digits, '.', '_' and '-', not beginning with '.' or '-', and not self");
 	if (supervised && !cJSON_IsBool(supervised))
-		return problem_parameter(&x->problem, 400, "supervised", "not a boolean", "true or false");
+		return problem_parameter(&x->problem, 400, "supervised", "not a boolean",
+					 "true or false");
 	if (!x->ops->attach)
 		return exchange_missing(x);
 
@@ -120,8 +128,9 @@ int route_requests(struct exchange *x)
 	struct control_requests which = { .limit = 100 };
 	const char *service = exchange_query(x, "service");
 	cJSON *json;
-	int err = exchange_bool(x, "slow", &which.slow) ?: exchange_bool(x, "failed", &which.failed) ?:
-		  exchange_limit(x, CONTROL_ITEMS_MAX, &which.limit);
+	int err = exchange_bool(x, "slow", &which.slow)   ?:
+		exchange_bool(x, "failed", &which.failed) ?:
+		exchange_limit(x, CONTROL_ITEMS_MAX, &which.limit);
 
 	if (!err && service)
 		err = exchange_service(x, service, &service);

@@ -60,7 +60,8 @@ static struct listener *add_listener(struct server *s, enum server_part part)
 	return l;
 }
 
-static int bind_tcp(struct server *s, enum server_part part, int port, const char *option, struct problem *p)
+static int bind_tcp(struct server *s, enum server_part part, int port, const char *option,
+		    struct problem *p)
 {
 	if (port < 0)
 		return 0;
@@ -72,9 +73,10 @@ static int bind_tcp(struct server *s, enum server_part part, int port, const cha
 	l->needs_token = !err && !address_is_loopback(s->listen);
 	if (!l->needs_token || s->token)
 		return err;
-	problem_set(p, 403,
-		    "listening on %s needs a bearer token, since it is not loopback; name a file with --token-file, or listen on 127.0.0.1",
-		    s->listen);
+	problem_set(
+		p, 403,
+		"listening on %s needs a bearer token, since it is not loopback; name a file with --token-file, or listen on 127.0.0.1",
+		s->listen);
 	return -EACCES;
 }
 
@@ -97,18 +99,16 @@ static int bind_unix(struct server *s, const struct server_config *c, struct pro
 static int begin(struct listener *l)
 {
 	l->daemon = MHD_start_daemon(
-		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
-		connection_handle, l, MHD_OPTION_LISTEN_SOCKET, l->fd,
+		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+			MHD_USE_ITC,
+		0, NULL, NULL, connection_handle, l, MHD_OPTION_LISTEN_SOCKET, l->fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)SERVER_PER_IP_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, SERVER_HEADER_MAX,
-		MHD_OPTION_THREAD_STACK_SIZE, STACK_SIZE,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_URI_LOG_CALLBACK, connection_target, l,
-		MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l,
-		MHD_OPTION_NOTIFY_COMPLETED, connection_completed, l,
-		MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, SERVER_HEADER_MAX, MHD_OPTION_THREAD_STACK_SIZE,
+		STACK_SIZE, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
+		connection_target, l, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l,
+		MHD_OPTION_NOTIFY_COMPLETED, connection_completed, l, MHD_OPTION_END);
 	if (!l->daemon)
 		return -EIO;
 	l->fd = -1; /* libmicrohttpd closes it */
@@ -146,7 +146,8 @@ static int copy_config(struct server *s, const struct server_config *c)
 	return !s->listen || (c->token && !s->token) ? -ENOMEM : 0;
 }
 
-static int new(const struct server_config *c, const struct control_ops *ops, void *ctx, struct server **ret)
+static int new(const struct server_config *c, const struct control_ops *ops, void *ctx,
+	       struct server **ret)
 {
 	pthread_condattr_t attr;
 	struct server *s = calloc(1, sizeof(*s));
@@ -171,20 +172,21 @@ static void stopp(struct server **s)
 	server_stop(*s);
 }
 
-int server_start(const struct server_config *config, const struct control_ops *ops, void *ctx, struct server **ret,
-		 struct problem *p)
+int server_start(const struct server_config *config, const struct control_ops *ops, void *ctx,
+		 struct server **ret, struct problem *p)
 {
 	CLEANUP(stopp) struct server *s = NULL;
 
 	*p = (struct problem){ 0 };
-	int err = sodium_init() < 0 ? -EIO : new(config, ops, ctx, &s);
+	int err = sodium_init() < 0 ? -EIO : new (config, ops, ctx, &s);
 	err = err ?: bind_tcp(s, SERVER_OPERATOR, config->port_operator, "--port-operator", p);
 	err = err ?: bind_tcp(s, SERVER_DETECTOR, config->port_detector, "--port-detector", p);
 	err = err ?: bind_unix(s, config, p);
 	err = err ?: begin_all(s);
 	if (err) {
 		if (!p->status)
-			problem_set(p, 503, "the control interface cannot start: %s", strerror(-err));
+			problem_set(p, 503, "the control interface cannot start: %s",
+				    strerror(-err));
 		return err;
 	}
 	*ret = TAKE_PTR(s);
@@ -196,7 +198,8 @@ static void remove_socket_file(const struct server *s)
 	struct stat st;
 
 	/* Another daemon may have put its own there meanwhile. */
-	if (s->socket_path && s->socket_ino && !lstat(s->socket_path, &st) && st.st_ino == s->socket_ino)
+	if (s->socket_path && s->socket_ino && !lstat(s->socket_path, &st) &&
+	    st.st_ino == s->socket_ino)
 		unlink(s->socket_path);
 }
 

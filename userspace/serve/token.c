@@ -15,7 +15,8 @@ static int check_file(int fd, const char *path, struct problem *p)
 		return -EINVAL;
 	}
 	if (st.st_mode & 0007) {
-		problem_set(p, 403, "everybody may use the token file %s; say chmod o= %s", path, path);
+		problem_set(p, 403, "everybody may use the token file %s; say chmod o= %s", path,
+			    path);
 		return -EACCES;
 	}
 	return 0;
@@ -42,8 +43,10 @@ int server_read_token(const char *path, char **ret, struct problem *p)
 		if (text[i] < 0x21 || text[i] > 0x7e)
 			len = 0;
 	if (len < SERVER_TOKEN_MIN || len > SERVER_TOKEN_MAX) {
-		problem_set(p, 400, "the first line of %s must be %d to %d printable characters without blanks", path,
-			    SERVER_TOKEN_MIN, SERVER_TOKEN_MAX);
+		problem_set(
+			p, 400,
+			"the first line of %s must be %d to %d printable characters without blanks",
+			path, SERVER_TOKEN_MIN, SERVER_TOKEN_MAX);
 		return -EINVAL;
 	}
 	char *token = strdup(text);
