@@ -34,20 +34,24 @@ static int read_credentials(struct request *rq, cJSON **ret_body, struct credent
 	static const char *const known[] = { "email", "password", NULL };
 	const char *email = NULL;
 
-	int status = request_no_query(rq) ?: request_json(rq, known, false, ret_body)
-		  ?: request_text(rq, *ret_body, "email", 3, USERS_EMAIL_MAX - 1, &email)
-		  ?: request_text(rq, *ret_body, "password", USERS_PASSWORD_MIN, USERS_PASSWORD_MAX, &ret->password);
+	int status = request_no_query(rq)                                            ?:
+		request_json(rq, known, false, ret_body)                             ?:
+		request_text(rq, *ret_body, "email", 3, USERS_EMAIL_MAX - 1, &email) ?:
+		request_text(rq, *ret_body, "password", USERS_PASSWORD_MIN, USERS_PASSWORD_MAX,
+			     &ret->password);
 	if (status)
 		return status;
 	if (users_email(email, ret->email))
-		return reply_parameter(rq, "email", email, "an e-mail address such as ada@example.com");
+		return reply_parameter(rq, "email", email,
+				       "an e-mail address such as ada@example.com");
 	return 0;
 }
 
 static int reply_busy(struct request *rq, int err)
 {
 	if (err == -EBUSY)
-		return reply_error(rq, 503, "too many sign-ups and log-ins at once; try again in a second");
+		return reply_error(rq, 503,
+				   "too many sign-ups and log-ins at once; try again in a second");
 	if (err == -ENOSPC)
 		return reply_error(rq, 503, "no more users fit (%d are kept)", USERS_MAX);
 	return reply_error(rq, 500, "no memory");
@@ -90,7 +94,7 @@ static int login(struct request *rq)
 	if (err)
 		return reply_busy(rq, err);
 
-	strcpy(claims.email, c.email);
+	memcpy(claims.email, c.email, sizeof(claims.email));
 	if (token_make(g.secret, g.secret_len, &claims, now_s(), TOKEN_TTL_S, &token))
 		return reply_error(rq, 500, "no memory");
 	cJSON *j = cJSON_CreateObject();
@@ -129,12 +133,13 @@ static int start(uint16_t port, char *why, size_t size)
 	if (secret && *secret) {
 		g.secret_len = strlen(secret);
 		if (g.secret_len < TOKEN_SECRET_MIN || g.secret_len > sizeof(g.secret)) {
-			snprintf(why, size, "AUTH_JWT_SECRET is %zu bytes; it must be %d to %zu", g.secret_len,
-				 TOKEN_SECRET_MIN, sizeof(g.secret));
+			snprintf(why, size, "AUTH_JWT_SECRET is %zu bytes; it must be %d to %zu",
+				 g.secret_len, TOKEN_SECRET_MIN, sizeof(g.secret));
 			return -EINVAL;
 		}
 		memcpy(g.secret, secret, g.secret_len);
-		sodium_memzero((void *)(uintptr_t)secret, g.secret_len); /* not for all to see in /proc/PID/environ */
+		sodium_memzero((void *)(uintptr_t)secret,
+			       g.secret_len); /* not for all to see in /proc/PID/environ */
 	} else {
 		g.secret_len = TOKEN_SECRET_MIN;
 		randombytes_buf(g.secret, g.secret_len);

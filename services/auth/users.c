@@ -158,9 +158,9 @@ int users_add(const char *email, const char *password, char id[static USERS_ID_S
 	if (err)
 		return err;
 
-	strcpy(u->email, email);
+	memcpy(u->email, email, strlen(email) + 1);
 	randombytes_buf(random, sizeof(random));
-	strcpy(u->id, "u-");
+	memcpy(u->id, "u-", 2);
 	sodium_bin2hex(u->id + 2, sizeof(u->id) - 2, random, sizeof(random));
 	pthread_mutex_lock(&g.lock);
 	err = insert(u);
@@ -168,7 +168,7 @@ int users_add(const char *email, const char *password, char id[static USERS_ID_S
 	if (err)
 		return err;
 	/* Users are never removed before users_release(): reading ours without the lock is safe. */
-	strcpy(id, TAKE_PTR(u)->id);
+	memcpy(id, TAKE_PTR(u)->id, USERS_ID_SIZE);
 	return 0;
 }
 
@@ -185,6 +185,6 @@ int users_login(const char *email, const char *password, char id[static USERS_ID
 	hash_end();
 	if (!u || !right)
 		return -EACCES;
-	strcpy(id, u->id);
+	memcpy(id, u->id, USERS_ID_SIZE);
 	return 0;
 }

@@ -10,8 +10,8 @@
 
 static struct dependency auth;
 
-int dependency_from_env(struct dependency *d, const char *name, const char *env, const char *fallback,
-			unsigned int timeout_ms, char *why, size_t size)
+int dependency_from_env(struct dependency *d, const char *name, const char *env,
+			const char *fallback, unsigned int timeout_ms, char *why, size_t size)
 {
 	const char *url = getenv(env);
 
@@ -25,8 +25,8 @@ int dependency_from_env(struct dependency *d, const char *name, const char *env,
 
 int bearer_init(char *why, size_t size)
 {
-	return dependency_from_env(&auth, "auth-service", "AUTH_SERVICE_URL", "http://127.0.0.1:8001", AUTH_TIMEOUT_MS,
-				   why, size);
+	return dependency_from_env(&auth, "auth-service", "AUTH_SERVICE_URL",
+				   "http://127.0.0.1:8001", AUTH_TIMEOUT_MS, why, size);
 }
 
 void bearer_release(void)
@@ -40,8 +40,10 @@ int bearer_authenticate(struct request *rq)
 	CLEANUP(answer_release) struct answer a = { 0 };
 
 	if (!token)
-		return reply_error(rq, 401, "a token is needed: Authorization: Bearer TOKEN, as POST /login of the "
-					    "auth service gives it");
+		return reply_error(
+			rq, 401,
+			"a token is needed: Authorization: Bearer TOKEN, as POST /login of the "
+			"auth service gives it");
 	if (strlen(token) > 4096)
 		return reply_error(rq, 401, "the token is too long to be one of ours");
 
@@ -54,6 +56,6 @@ int bearer_authenticate(struct request *rq)
 	const char *id = json_str(a.json, "user_id");
 	if (!id || !*id || strlen(id) >= sizeof(rq->user_id) || !text_is_plain(id))
 		return reply_dependency(rq, &auth, &a, "user_id is missing or cannot be used");
-	strcpy(rq->user_id, id);
+	memcpy(rq->user_id, id, strlen(id) + 1);
 	return 0;
 }

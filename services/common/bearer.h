@@ -18,7 +18,7 @@ void bearer_release(void);
 int bearer_authenticate(struct request *rq);
 
 /** dependency_from_env() - dependency_init() with the address in @env, or @fallback. 0, or -EINVAL with @why filled. */
-int dependency_from_env(struct dependency *d, const char *name, const char *env, const char *fallback,
-			unsigned int timeout_ms, char *why, size_t size);
+int dependency_from_env(struct dependency *d, const char *name, const char *env,
+			const char *fallback, unsigned int timeout_ms, char *why, size_t size);
 
 #endif

@@ -38,9 +38,10 @@ static bool url_usable(const char *url)
 {
 	CLEANUP(urlp) CURLU *u = curl_url();
 	char *part = NULL;
-	bool ok = u && !strpbrk(url, "?#@ \r\n") && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-		  curl_url_get(u, CURLUPART_SCHEME, &part, 0) == CURLUE_OK &&
-		  (!strcmp(part, "http") || !strcmp(part, "https"));
+	bool ok = u && !strpbrk(url, "?#@ \r\n") &&
+		curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(u, CURLUPART_SCHEME, &part, 0) == CURLUE_OK &&
+		(!strcmp(part, "http") || !strcmp(part, "https"));
 
 	curl_free(part);
 	return ok;
@@ -58,7 +59,7 @@ int dependency_init(struct dependency *d, const char *name, const char *url, con
 
 	*d = (struct dependency){ .timeout_ms = timeout_ms, .lock = PTHREAD_MUTEX_INITIALIZER };
 	memcpy(d->url, url, len);
-	strcpy(d->unix_path, unix_path);
+	memcpy(d->unix_path, unix_path, strlen(unix_path) + 1);
 	snprintf(d->name, sizeof(d->name), "%s", name);
 	snprintf(d->label, sizeof(d->label), "%s", name);
 	/* "DB-service", "Auth-service": as the logs have always been searched for. */
@@ -127,12 +128,14 @@ static int add_header(struct curl_slist **list, const char *name, const char *va
 
 static int add_headers(const struct call *c, struct curl_slist **list)
 {
-	int err = add_header(list, "X-Trace-ID", c->trace_id) ?: add_header(list, "traceparent", c->traceparent);
+	int err = add_header(list, "X-Trace-ID", c->trace_id) ?:
+		add_header(list, "traceparent", c->traceparent);
 
 	if (c->body)
 		/* Expect: 100-continue would cost a round trip on every long body. */
-		err = err ?: add_header(list, "Content-Type", c->content_type ?: "application/json")
-			  ?: add_header(list, "", "Expect:");
+		err = err                                                                       ?:
+			add_header(list, "Content-Type", c->content_type ?: "application/json") ?:
+			add_header(list, "", "Expect:");
 	for (size_t i = 0; i < CALL_HEADERS_MAX && c->headers[i]; i++)
 		err = err ?: add_header(list, "", c->headers[i]);
 	return err;
@@ -145,7 +148,8 @@ static void set_options(CURL *h, const struct dependency *d, const struct call *
 	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)d->timeout_ms);
-	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)MIN(CONNECT_TIMEOUT_MS, d->timeout_ms));
+	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS,
+			 (long)MIN(CONNECT_TIMEOUT_MS, d->timeout_ms));
 	curl_easy_setopt(h, CURLOPT_MAXAGE_CONN, IDLE_MAX_S);
 	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(h, CURLOPT_WRITEDATA, body);
@@ -192,7 +196,8 @@ static void read_body(struct buf *body, struct answer *ret)
 		return;
 	if (json_parse(body->data, body->len, &ret->json, &why)) {
 		ret->result = CALL_BAD;
-		snprintf(ret->why, sizeof(ret->why), "its answer (status %d) cannot be read: %s", ret->status, why);
+		snprintf(ret->why, sizeof(ret->why), "its answer (status %d) cannot be read: %s",
+			 ret->status, why);
 	}
 	ret->body = buf_take(body);
 }

@@ -28,7 +28,7 @@ struct dependency {
 	char url[512];       /* no slash at its end */
 	char unix_path[108]; /* "": TCP */
 	unsigned int timeout_ms;
-	bool proxy;          /* may go through the environment's proxy (Stripe); never the house's own */
+	bool proxy; /* may go through the environment's proxy (Stripe); never the house's own */
 	pthread_mutex_t lock;
 	void *idle[DEPENDENCY_POOL_MAX]; /* CURL handles, guarded by lock */
 	size_t nr_idle;
@@ -37,9 +37,9 @@ struct dependency {
 enum call_result { CALL_OK, CALL_BAD, CALL_UNREACHABLE, CALL_LATE };
 
 struct call {
-	const char *method, *path;       /* path begins with '/', encoded */
-	const char *body;                /* NULL: none */
-	const char *content_type;        /* of the body; NULL: application/json */
+	const char *method, *path; /* path begins with '/', encoded */
+	const char *body; /* NULL: none */
+	const char *content_type; /* of the body; NULL: application/json */
 	const char *trace_id, *traceparent; /* NULL or "": not sent */
 	const char *headers[CALL_HEADERS_MAX]; /* "Name: value", NULL-ended unless full */
 };
@@ -47,9 +47,9 @@ struct call {
 /* CALL_OK: an HTTP answer came, whole, with any status and body a JSON text or empty. Else @why says what happened. */
 struct answer {
 	enum call_result result;
-	int status;          /* 0 where none came */
-	char *body;          /* owned; NULL where empty */
-	cJSON *json;         /* owned; NULL where empty or not JSON */
+	int status; /* 0 where none came */
+	char *body; /* owned; NULL where empty */
+	cJSON *json; /* owned; NULL where empty or not JSON */
 	uint64_t took_ns;
 	char why[160];
 };

@@ -27,10 +27,9 @@ int forward_init(const char *service, const char *socket, const char *token)
 {
 	g.service = service;
 	g.token = token;
-	return dependency_init(&g.daemon, "archaic-ebpf", "http://localhost", socket ?: FORWARD_SOCKET,
-			       ARM_TIMEOUT_MS) ?:
-		       dependency_init(&g.daemon_health, "archaic-ebpf", "http://localhost", socket ?: FORWARD_SOCKET,
-				       HEALTH_TIMEOUT_MS);
+	return dependency_init(&g.daemon, "archaic-ebpf", "http://localhost", socket ?: FORWARD_SOCKET, ARM_TIMEOUT_MS) ?:
+		dependency_init(&g.daemon_health, "archaic-ebpf", "http://localhost",
+				socket ?: FORWARD_SOCKET, HEALTH_TIMEOUT_MS);
 }
 
 void forward_release(void)
@@ -97,7 +96,8 @@ static bool foreign_origin(const struct request *rq)
 	snprintf(name, sizeof(name), "%s", rest + 3);
 	if (name[0] != '[')
 		name[strcspn(name, ":")] = '\0';
-	return strcasecmp(name, "localhost") != 0 && strcmp(name, "127.0.0.1") != 0 && strncmp(name, "[::1]", 5) != 0;
+	return strcasecmp(name, "localhost") != 0 && strcmp(name, "127.0.0.1") != 0 &&
+		strncmp(name, "[::1]", 5) != 0;
 }
 
 static int refuse_stranger(struct request *rq)
@@ -106,22 +106,27 @@ static int refuse_stranger(struct request *rq)
 
 	if (foreign_origin(rq))
 		return reply_error(rq, 403, "a page of another origin may not do this");
-	if (g.token && (!given || strlen(given) != strlen(g.token) ||
-			sodium_memcmp(given, g.token, strlen(g.token)) != 0))
-		return reply_error(rq, 401, "this service listens off loopback: the token of ARCHAIC_TOKEN is needed "
-					    "as Authorization: Bearer");
+	if (g.token &&
+	    (!given || strlen(given) != strlen(g.token) ||
+	     sodium_memcmp(given, g.token, strlen(g.token)) != 0))
+		return reply_error(
+			rq, 401,
+			"this service listens off loopback: the token of ARCHAIC_TOKEN is needed "
+			"as Authorization: Bearer");
 	return 0;
 }
 
 /* One parameter as the text it was given as: from the query or the body, never both. 0, or the status replied. */
-static int parameter(struct request *rq, const cJSON *body, const char *name, char *text, size_t size, bool *ret_given)
+static int parameter(struct request *rq, const cJSON *body, const char *name, char *text,
+		     size_t size, bool *ret_given)
 {
 	const char *query = uri_query(&rq->uri, name);
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(body, name);
 
 	*ret_given = query || member;
 	if (query && member)
-		return reply_parameter(rq, name, "given twice", "in the query or in the body, not in both");
+		return reply_parameter(rq, name, "given twice",
+				       "in the query or in the body, not in both");
 	if (query) {
 		snprintf(text, size, "%s", query);
 	} else if (cJSON_IsString(member) && !strcmp(name, "type")) {
@@ -130,7 +135,8 @@ static int parameter(struct request *rq, const cJSON *body, const char *name, ch
 		snprintf(text, size, "%.17g", member->valuedouble);
 	} else if (member) {
 		char *given = cJSON_PrintUnformatted(member);
-		int status = reply_parameter(rq, name, given ?: "", strcmp(name, "type") ? "a number" : "text");
+		int status = reply_parameter(rq, name, given ?: "",
+					     strcmp(name, "type") ? "a number" : "text");
 		cJSON_free(given);
 		return status;
 	}
@@ -193,7 +199,8 @@ static int add_type(struct request *rq, const cJSON *body, cJSON *fault)
 	if (status)
 		return status;
 	if (!*text)
-		return reply_parameter(rq, "type", "missing", "timeout, error, cpu, crash, or bad_data (on db)");
+		return reply_parameter(rq, "type", "missing",
+				       "timeout, error, cpu, crash, or bad_data (on db)");
 	cJSON_AddStringToObject(fault, "service", "self");
 	cJSON_AddStringToObject(fault, "slot", "inject-failure");
 	cJSON_AddStringToObject(fault, "type", text);
@@ -213,9 +220,11 @@ int forward_fault(struct request *rq, cJSON **ret)
 			return reply_unknown(rq, rq->uri.query[i].name, rq->uri.query[i].value,
 					     "type, intensity, probability, duration");
 	}
-	int status = request_json(rq, parameters, true, &body) ?: add_type(rq, body, fault)
-		  ?: add_intensity(rq, body, fault) ?: add_probability(rq, body, fault)
-		  ?: add_duration(rq, body, fault);
+	int status = request_json(rq, parameters, true, &body) ?:
+		add_type(rq, body, fault)                      ?:
+		add_intensity(rq, body, fault)                 ?:
+		add_probability(rq, body, fault)               ?:
+								 add_duration(rq, body, fault);
 	if (status)
 		return status;
 	*ret = TAKE_PTR(fault);
@@ -224,8 +233,10 @@ int forward_fault(struct request *rq, cJSON **ret)
 
 static int no_daemon(struct request *rq, const struct answer *a)
 {
-	return reply_error(rq, 503, "no daemon answers on %s (%s); start one as root with: archaic-ebpf run, or: make up",
-			   g.daemon.unix_path, a->why);
+	return reply_error(
+		rq, 503,
+		"no daemon answers on %s (%s); start one as root with: archaic-ebpf run, or: make up",
+		g.daemon.unix_path, a->why);
 }
 
 /* The daemon's answer as it stands, problem documents included. */
@@ -235,7 +246,8 @@ static int relay(struct request *rq, const struct answer *a, int status)
 		return no_daemon(rq, a);
 	if (a->result != CALL_OK || !a->status)
 		return reply_dependency(rq, &g.daemon, a, NULL);
-	return reply_text(rq, status, a->status >= 400 ? PROBLEM_TYPE : "application/json", a->body ?: "{}");
+	return reply_text(rq, status, a->status >= 400 ? PROBLEM_TYPE : "application/json",
+			  a->body ?: "{}");
 }
 
 int forward_inject(struct request *rq)
@@ -259,8 +271,9 @@ int forward_reset(struct request *rq)
 	CLEANUP(json_freep) cJSON *body = NULL;
 	CLEANUP(answer_release) struct answer a = { 0 };
 
-	int status = refuse_stranger(rq) ?: request_no_query(rq)
-		  ?: request_json(rq, (const char *const[]){ NULL }, true, &body);
+	int status = refuse_stranger(rq) ?:
+		request_no_query(rq)     ?:
+		request_json(rq, (const char *const[]){ NULL }, true, &body);
 	if (status)
 		return status;
 	request_call(rq, &g.daemon, "DELETE", "/v1/faults?service=self", NULL, NULL, &a);

@@ -26,7 +26,8 @@ const char *request_bearer(const struct request *rq)
 	s += 7;
 	s += strspn(s, " ");
 	/* RFC 6750's b64token; also keeps line ends out of the header that we send on. */
-	size_t len = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=");
+	size_t len =
+		strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=");
 	return len && !s[len] ? s : NULL;
 }
 
@@ -85,8 +86,8 @@ static const char *cut(const char *s, char *to, size_t size)
 	return to;
 }
 
-static int reply_bad_parameter(struct request *rq, const char *sentence, const char *name, const char *value,
-			       const char *allowed)
+static int reply_bad_parameter(struct request *rq, const char *sentence, const char *name,
+			       const char *value, const char *allowed)
 {
 	cJSON *j = refusal(rq, sentence);
 
@@ -113,37 +114,42 @@ int reply_unknown(struct request *rq, const char *name, const char *value, const
 
 	cut(name, short_name, sizeof(short_name));
 	cut(value, short_value, sizeof(short_value));
-	snprintf(sentence, sizeof(sentence), "%s is an unknown parameter; known here: %s", short_name, known);
+	snprintf(sentence, sizeof(sentence), "%s is an unknown parameter; known here: %s",
+		 short_name, known);
 	return reply_bad_parameter(rq, sentence, short_name, short_value, known);
 }
 
-int reply_dependency(struct request *rq, const struct dependency *d, const struct answer *a, const char *why)
+int reply_dependency(struct request *rq, const struct dependency *d, const struct answer *a,
+		     const char *why)
 {
-	static const int statuses[] = { [CALL_OK] = 502, [CALL_BAD] = 502, [CALL_UNREACHABLE] = 503,
-					[CALL_LATE] = 504 };
+	static const int statuses[] = {
+		[CALL_OK] = 502, [CALL_BAD] = 502, [CALL_UNREACHABLE] = 503, [CALL_LATE] = 504
+	};
 	unsigned long took_ms = (unsigned long)(a->took_ns / NSEC_PER_MSEC);
 	char detail[256], sentence[512];
 
 	if (a->result == CALL_OK)
-		snprintf(detail, sizeof(detail), "status %d%s%s", a->status, why ? ": " : "", why ?: "");
+		snprintf(detail, sizeof(detail), "status %d%s%s", a->status, why ? ": " : "",
+			 why ?: "");
 	else
 		snprintf(detail, sizeof(detail), "%s", a->why);
 
 	switch (a->result) {
 	case CALL_LATE:
-		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id, "%s timeout after %lums — upstream impact detected",
-		       d->label, took_ms);
-		snprintf(sentence, sizeof(sentence), "%s did not answer within %u ms", d->name, d->timeout_ms);
+		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id,
+		       "%s timeout after %lums — upstream impact detected", d->label, took_ms);
+		snprintf(sentence, sizeof(sentence), "%s did not answer within %u ms", d->name,
+			 d->timeout_ms);
 		break;
 	case CALL_UNREACHABLE:
-		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id, "%s cannot be reached after %lums: %s", d->label, took_ms,
-		       detail);
+		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id, "%s cannot be reached after %lums: %s",
+		       d->label, took_ms, detail);
 		snprintf(sentence, sizeof(sentence), "%s cannot be reached: %s", d->name, detail);
 		break;
 	case CALL_OK:
 	case CALL_BAD:
-		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id, "%s bad answer after %lums: %s", d->label, took_ms,
-		       detail);
+		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id, "%s bad answer after %lums: %s",
+		       d->label, took_ms, detail);
 		snprintf(sentence, sizeof(sentence), "%s gave a bad answer: %s", d->name, detail);
 		break;
 	}
@@ -171,7 +177,8 @@ int request_json(struct request *rq, const char *const *known, bool optional, cJ
 	const char *unknown = json_unknown(j, known);
 	if (unknown) {
 		char name[64];
-		return reply_error(rq, 400, "the body has an unknown member: %s", cut(unknown, name, sizeof(name)));
+		return reply_error(rq, 400, "the body has an unknown member: %s",
+				   cut(unknown, name, sizeof(name)));
 	}
 	*ret = TAKE_PTR(j);
 	return 0;
@@ -185,7 +192,8 @@ bool text_is_plain(const char *s)
 	return true;
 }
 
-int request_text(struct request *rq, const cJSON *json, const char *name, size_t min, size_t max, const char **ret)
+int request_text(struct request *rq, const cJSON *json, const char *name, size_t min, size_t max,
+		 const char **ret)
 {
 	const cJSON *j = cJSON_GetObjectItemCaseSensitive(json, name);
 	char allowed[96];
@@ -194,8 +202,8 @@ int request_text(struct request *rq, const cJSON *json, const char *name, size_t
 		*ret = NULL;
 		return 0;
 	}
-	snprintf(allowed, sizeof(allowed), "text of %zu to %zu bytes without control characters", MAX(min, (size_t)1),
-		 max);
+	snprintf(allowed, sizeof(allowed), "text of %zu to %zu bytes without control characters",
+		 MAX(min, (size_t)1), max);
 	if (!j)
 		return reply_parameter(rq, name, "missing", allowed);
 	if (!cJSON_IsString(j))
@@ -212,7 +220,8 @@ int request_text(struct request *rq, const cJSON *json, const char *name, size_t
 	return 0;
 }
 
-int request_whole(struct request *rq, const cJSON *json, const char *name, int min, int max, int *ret)
+int request_whole(struct request *rq, const cJSON *json, const char *name, int min, int max,
+		  int *ret)
 {
 	const cJSON *j = cJSON_GetObjectItemCaseSensitive(json, name);
 	char allowed[64];
@@ -238,8 +247,8 @@ int request_no_query(struct request *rq)
 	return reply_unknown(rq, rq->uri.query[0].name, rq->uri.query[0].value, "none");
 }
 
-void request_call(const struct request *rq, struct dependency *d, const char *method, const char *path,
-		  const char *body, const char *bearer, struct answer *ret)
+void request_call(const struct request *rq, struct dependency *d, const char *method,
+		  const char *path, const char *body, const char *bearer, struct answer *ret)
 {
 	char authorization[8192];
 	struct call c = {

@@ -71,7 +71,8 @@ int reply_unknown(struct request *rq, const char *name, const char *value, const
  * reply_dependency() - 502, 503 or 504 for @a, a failed or unfit answer of @d, which both the body and the log name.
  * @a->result CALL_OK means: it came, but its status or shape is bad; @why (or NULL) says how.
  */
-int reply_dependency(struct request *rq, const struct dependency *d, const struct answer *a, const char *why);
+int reply_dependency(struct request *rq, const struct dependency *d, const struct answer *a,
+		     const char *why);
 
 /**
  * request_json() - the body as an object whose members are all in @known (NULL-ended).
@@ -83,10 +84,12 @@ int request_json(struct request *rq, const char *const *known, bool optional, cJ
  * request_text() - member @name: text of @min to @max bytes without control characters.
  * @ret: borrowed from @json; NULL where missing and @min is 0. 0, or the status already replied.
  */
-int request_text(struct request *rq, const cJSON *json, const char *name, size_t min, size_t max, const char **ret);
+int request_text(struct request *rq, const cJSON *json, const char *name, size_t min, size_t max,
+		 const char **ret);
 
 /** request_whole() - member @name: a whole number in [min, max], required. 0, or the status already replied. */
-int request_whole(struct request *rq, const cJSON *json, const char *name, int min, int max, int *ret);
+int request_whole(struct request *rq, const cJSON *json, const char *name, int min, int max,
+		  int *ret);
 
 /** request_no_query() - refuse any query parameter. 0, or the status already replied. */
 int request_no_query(struct request *rq);
@@ -95,7 +98,7 @@ int request_no_query(struct request *rq);
 bool text_is_plain(const char *s);
 
 /** request_call() - a call on behalf of @rq: passes its trace on. @body: JSON or NULL. @bearer: or NULL. */
-void request_call(const struct request *rq, struct dependency *d, const char *method, const char *path,
-		  const char *body, const char *bearer, struct answer *ret);
+void request_call(const struct request *rq, struct dependency *d, const char *method,
+		  const char *path, const char *body, const char *bearer, struct answer *ret);
 
 #endif

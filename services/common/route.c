@@ -8,7 +8,8 @@ static void add_allowed(char *allow, size_t size, const char *method)
 {
 	size_t len = strlen(allow);
 
-	snprintf(allow + len, size - len, "%s%s%s", len ? ", " : "", method, strcmp(method, "GET") ? "" : ", HEAD");
+	snprintf(allow + len, size - len, "%s%s%s", len ? ", " : "", method,
+		 strcmp(method, "GET") ? "" : ", HEAD");
 }
 
 int route_find(const struct route *routes, size_t nr, const char *method, const struct uri *u,

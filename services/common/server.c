@@ -32,19 +32,19 @@ static const struct route common_routes[] = {
 
 static struct {
 	const struct service_def *def;
-	struct route *routes;    /* the service's, then the common ones */
+	struct route *routes; /* the service's, then the common ones */
 	size_t nr_routes;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
-	size_t in_flight;        /* guarded by lock */
-	bool stopping;           /* guarded by lock */
+	size_t in_flight; /* guarded by lock */
+	bool stopping; /* guarded by lock */
 } g = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* One exchange on a connection: made when its request line is read, freed when its answer is out. */
 struct exchange {
 	struct request rq;
-	char *target;            /* owned: as it was sent, still encoded */
-	char *log_path;          /* owned: without its query */
+	char *target; /* owned: as it was sent, still encoded */
+	char *log_path; /* owned: without its query */
 	struct buf body;
 	bool seen, counted, too_long;
 	unsigned long long drained;
@@ -103,7 +103,8 @@ static void *on_target(void *ctx, const char *target, struct MHD_Connection *con
 	return x;
 }
 
-static void on_completed(void *ctx, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
+static void on_completed(void *ctx, struct MHD_Connection *connection, void **state,
+			 enum MHD_RequestTerminationCode why)
 {
 	(void)ctx, (void)connection, (void)why;
 	struct exchange *x = *state;
@@ -117,7 +118,8 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
 
 static void take_trace(struct request *rq)
 {
-	const char *id = request_header(rq, "X-Trace-ID"), *parent = request_header(rq, "traceparent");
+	const char *id = request_header(rq, "X-Trace-ID"),
+		   *parent = request_header(rq, "traceparent");
 
 	if (trace_id_valid(id))
 		memcpy(rq->trace_id, id, TRACE_ID_SIZE);
@@ -135,15 +137,18 @@ static int dispatch(struct exchange *x, const char *method)
 
 	int err = uri_parse(x->target, &rq->uri, &why);
 	if (err)
-		return err == -ENOMEM ? reply_error(rq, 500, "no memory") : reply_error(rq, 400, "%s", why);
+		return err == -ENOMEM ? reply_error(rq, 500, "no memory") :
+					reply_error(rq, 400, "%s", why);
 
 	rq->method = strcmp(method, "HEAD") ? method : "GET";
-	err = route_find(g.routes, g.nr_routes, rq->method, &rq->uri, &route, &rq->param, x->allow, sizeof(x->allow));
+	err = route_find(g.routes, g.nr_routes, rq->method, &rq->uri, &route, &rq->param, x->allow,
+			 sizeof(x->allow));
 	if (err == -ENOENT)
 		return reply_error(rq, 404, "%s has no such address", g.def->name);
 	if (err) {
 		rq->allow = x->allow;
-		return reply_error(rq, 405, "the method is not allowed here; allowed: %s", x->allow);
+		return reply_error(rq, 405, "the method is not allowed here; allowed: %s",
+				   x->allow);
 	}
 	if (x->too_long)
 		return reply_error(rq, 413, "the body is longer than 1 MiB");
@@ -158,8 +163,8 @@ static enum MHD_Result send_answer(struct exchange *x, struct MHD_Connection *co
 	struct request *rq = &x->rq;
 	bool own = rq->answer;
 	char *text = own ? TAKE_PTR(rq->answer) : no_memory;
-	struct MHD_Response *r = MHD_create_response_from_buffer(strlen(text), text,
-								 own ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *r = MHD_create_response_from_buffer(
+		strlen(text), text, own ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	if (!r) {
 		if (own)
 			free(text);
@@ -180,15 +185,17 @@ static enum MHD_Result send_answer(struct exchange *x, struct MHD_Connection *co
 	return result;
 }
 
-static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *connection, const char *method)
+static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *connection,
+			      const char *method)
 {
 	int status = dispatch(x, method);
 	double took_ms = (double)(clock_mono_ns() - x->start_ns) / 1e6;
 	/* Probes come every second from everywhere: they would drown the rest. */
-	enum log_level level = strcmp(x->log_path, "/health") || status != 200 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+	enum log_level level = strcmp(x->log_path, "/health") || status != 200 ? LOG_LEVEL_INFO :
+										 LOG_LEVEL_DEBUG;
 
-	log_as(NULL, status >= 500 ? LOG_LEVEL_ERROR : level, x->rq.trace_id, "%s %.128s %d in %.1fms", method,
-	       x->log_path, status, took_ms);
+	log_as(NULL, status >= 500 ? LOG_LEVEL_ERROR : level, x->rq.trace_id,
+	       "%s %.128s %d in %.1fms", method, x->log_path, status, took_ms);
 	return send_answer(x, connection);
 }
 
@@ -211,8 +218,9 @@ static bool hopeless(const struct request *rq)
 }
 
 /* libmicrohttpd calls this once with the headers, then for each piece of the body, then once more. */
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
-				  const char *version, const char *data, size_t *len, void **state)
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *len, void **state)
 {
 	(void)ctx, (void)url, (void)version;
 	struct exchange *x = *state;
@@ -253,11 +261,10 @@ static void on_mhd_log(void *ctx, const char *fmt, va_list ap)
 
 static struct MHD_Daemon *start_mhd(int listen_fd)
 {
-	return MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
-					MHD_USE_ITC | MHD_USE_ERROR_LOG,
-				0, NULL, NULL, on_request, NULL,
-				MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-				MHD_OPTION_LISTEN_SOCKET, listen_fd,
+	return MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+					MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+				0, NULL, NULL, on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER,
+				on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
 				MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL,
 				MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 				MHD_OPTION_CONNECTION_LIMIT, (unsigned int)SERVER_CONNECTIONS_MAX,
@@ -352,7 +359,8 @@ static int read_port(const char *text, uint16_t *ret)
 	uint64_t v;
 
 	if (text_to_u64(text, 1, 65535, &v)) {
-		fprintf(stderr, "the port is %.32s; it must be a whole number from 1 to 65535\n", text);
+		fprintf(stderr, "the port is %.32s; it must be a whole number from 1 to 65535\n",
+			text);
 		return -EINVAL;
 	}
 	*ret = (uint16_t)v;
@@ -399,7 +407,8 @@ static const char *token_for(const struct options *o)
 	return address_is_loopback(o->listen) ? NULL : token && strlen(token) >= 16 ? token : "";
 }
 
-static int start(const struct service_def *def, const struct options *o, struct MHD_Daemon **ret, char *why, size_t size)
+static int start(const struct service_def *def, const struct options *o, struct MHD_Daemon **ret,
+		 char *why, size_t size)
 {
 	const char *token = token_for(o);
 	CLEANUP(closep) int fd = -1;
@@ -407,8 +416,10 @@ static int start(const struct service_def *def, const struct options *o, struct 
 	uint16_t port;
 
 	if (token && !*token) {
-		snprintf(why, size, "%.64s is not a loopback address: set ARCHAIC_TOKEN (16 bytes or more) first",
-			 o->listen);
+		snprintf(
+			why, size,
+			"%.64s is not a loopback address: set ARCHAIC_TOKEN (16 bytes or more) first",
+			o->listen);
 		return -EACCES;
 	}
 	snprintf(why, size, "cannot start: no memory, or ARCHAIC_SOCKET is too long");
@@ -454,7 +465,8 @@ int service_run(const struct service_def *def, int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_ALL) || start(def, &o, &d, why, sizeof(why))) {
+	if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_ALL) ||
+	    start(def, &o, &d, why, sizeof(why))) {
 		log_error("%s", why);
 		return 1;
 	}

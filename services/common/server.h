@@ -27,19 +27,19 @@
 
 struct route {
 	const char *method, *pattern;  /* "POST", "/cart/{user_id}" */
-	bool auth;                     /* a Bearer token that the auth service accepts; fills rq->user_id */
+	bool auth; /* a Bearer token that the auth service accepts; fills rq->user_id */
 	int (*handle)(struct request *rq); /* returns the status that it replied */
 };
 
 struct service_def {
-	const char *name;              /* "db-service" */
-	uint16_t port;                 /* default */
+	const char *name; /* "db-service" */
+	uint16_t port; /* default */
 	const struct route *routes;
 	size_t nr_routes;
-	const char *help;              /* of --help: what its environment can hold; one a line */
+	const char *help; /* of --help: what its environment can hold; one a line */
 	/* Called once, after the options, before the first request; NULL: none. On failure fills @why. 0 or -errno. */
 	int (*start)(uint16_t port, char *why, size_t size);
-	void (*stop)(void);            /* after the last request; NULL: none */
+	void (*stop)(void); /* after the last request; NULL: none */
 	/* For routes with auth: 0 with rq->user_id, or the status that it replied. */
 	int (*authenticate)(struct request *rq);
 };

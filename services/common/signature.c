@@ -12,7 +12,8 @@
 
 #define HEADER_MAX 1024
 
-void signature_hex(const char *secret, int64_t t_s, const char *body, size_t len, char ret[static SIGNATURE_HEX_SIZE])
+void signature_hex(const char *secret, int64_t t_s, const char *body, size_t len,
+		   char ret[static SIGNATURE_HEX_SIZE])
 {
 	crypto_auth_hmacsha256_state state;
 	unsigned char mac[crypto_auth_hmacsha256_BYTES];
@@ -28,7 +29,8 @@ void signature_hex(const char *secret, int64_t t_s, const char *body, size_t len
 
 static bool fits(const char *given, const char *expected)
 {
-	return strlen(given) == SIGNATURE_HEX_SIZE - 1 && !sodium_memcmp(given, expected, SIGNATURE_HEX_SIZE - 1);
+	return strlen(given) == SIGNATURE_HEX_SIZE - 1 &&
+		!sodium_memcmp(given, expected, SIGNATURE_HEX_SIZE - 1);
 }
 
 static bool any_fits(const char *header, const char *expected)
@@ -36,7 +38,7 @@ static bool any_fits(const char *header, const char *expected)
 	char copy[HEADER_MAX], *rest = copy;
 	bool found = false;
 
-	strcpy(copy, header);
+	memcpy(copy, header, strlen(header) + 1);
 	for (char *part; (part = strsep(&rest, ","));) {
 		part += strspn(part, " ");
 		if (!strncmp(part, "v1=", 3) && fits(part + 3, expected))
@@ -50,7 +52,7 @@ static int read_time(const char *header, int64_t *ret)
 	char copy[HEADER_MAX], *rest = copy;
 	uint64_t t;
 
-	strcpy(copy, header);
+	memcpy(copy, header, strlen(header) + 1);
 	for (char *part; (part = strsep(&rest, ","));) {
 		part += strspn(part, " ");
 		if (!strncmp(part, "t=", 2) && !text_to_u64(part + 2, 0, INT64_MAX, &t)) {
@@ -61,8 +63,8 @@ static int read_time(const char *header, int64_t *ret)
 	return -EINVAL;
 }
 
-int signature_check(const char *secret, const char *header, const char *body, size_t len, int64_t now_s,
-		    const char **why)
+int signature_check(const char *secret, const char *header, const char *body, size_t len,
+		    int64_t now_s, const char **why)
 {
 	char expected[SIGNATURE_HEX_SIZE];
 	int64_t t;

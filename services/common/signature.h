@@ -21,10 +21,11 @@
  * @why: set on failure to a static sentence. 0, -EINVAL (no such header, or malformed), -EACCES (no signature
  * fits) or -ESTALE (older or newer than SIGNATURE_TOLERANCE_S).
  */
-int signature_check(const char *secret, const char *header, const char *body, size_t len, int64_t now_s,
-		    const char **why);
+int signature_check(const char *secret, const char *header, const char *body, size_t len,
+		    int64_t now_s, const char **why);
 
 /** signature_hex() - the v1 signature of @body at @t_s. */
-void signature_hex(const char *secret, int64_t t_s, const char *body, size_t len, char ret[static SIGNATURE_HEX_SIZE]);
+void signature_hex(const char *secret, int64_t t_s, const char *body, size_t len,
+		   char ret[static SIGNATURE_HEX_SIZE]);
 
 #endif

@@ -20,10 +20,11 @@ struct token_claims {
 };
 
 /** token_make() - sign @c, to be accepted before @now_s + @ttl_s (seconds since the epoch). @ret: owned, free(). 0 or -errno. */
-int token_make(const void *secret, size_t secret_len, const struct token_claims *c, int64_t now_s, int64_t ttl_s,
-	       char **ret);
+int token_make(const void *secret, size_t secret_len, const struct token_claims *c, int64_t now_s,
+	       int64_t ttl_s, char **ret);
 
 /** token_check() - 0 with @ret, -EACCES (not ours, altered, other algorithm, expired) or -ENOMEM. */
-int token_check(const void *secret, size_t secret_len, const char *token, int64_t now_s, struct token_claims *ret);
+int token_check(const void *secret, size_t secret_len, const char *token, int64_t now_s,
+		struct token_claims *ret);
 
 #endif

@@ -17,7 +17,7 @@
 #define URI_QUERY_MAX 16
 
 struct uri {
-	char *text;                           /* owned */
+	char *text;      /* owned */
 	const char *segments[URI_SEGMENTS_MAX]; /* decoded; of "/a/b": "a", "b"; of "/": none */
 	size_t nr_segments;
 	struct {

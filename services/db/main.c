@@ -28,10 +28,11 @@ static int add_to_cart(struct request *rq)
 	const char *user = NULL, *product = NULL;
 	int quantity = 0;
 
-	int status = request_no_query(rq) ?: request_json(rq, known, false, &body)
-		  ?: request_text(rq, body, "user_id", 1, SHOP_USER_MAX, &user)
-		  ?: request_text(rq, body, "product_id", 1, SHOP_PRODUCT_MAX, &product)
-		  ?: request_whole(rq, body, "quantity", 1, SHOP_QUANTITY_MAX, &quantity);
+	int status = request_no_query(rq)                                           ?:
+		request_json(rq, known, false, &body)                               ?:
+		request_text(rq, body, "user_id", 1, SHOP_USER_MAX, &user)          ?:
+		request_text(rq, body, "product_id", 1, SHOP_PRODUCT_MAX, &product) ?:
+		request_whole(rq, body, "quantity", 1, SHOP_QUANTITY_MAX, &quantity);
 	if (status)
 		return status;
 
@@ -41,7 +42,8 @@ static int add_to_cart(struct request *rq)
 	case -ENOENT:
 		return reply_error(rq, 404, "there is no product %s", product);
 	case -EDQUOT:
-		return reply_error(rq, 409, "a cart holds at most %d of one product", SHOP_QUANTITY_MAX);
+		return reply_error(rq, 409, "a cart holds at most %d of one product",
+				   SHOP_QUANTITY_MAX);
 	case -ENOSPC:
 		return reply_error(rq, 503, "no more carts fit (%d are kept)", SHOP_CARTS_MAX);
 	default:
@@ -55,8 +57,9 @@ static int clear_cart(struct request *rq)
 	CLEANUP(json_freep) cJSON *body = NULL;
 	const char *user = NULL;
 
-	int status = request_no_query(rq) ?: request_json(rq, known, false, &body)
-		  ?: request_text(rq, body, "user_id", 1, SHOP_USER_MAX, &user);
+	int status = request_no_query(rq)             ?:
+		request_json(rq, known, false, &body) ?:
+		request_text(rq, body, "user_id", 1, SHOP_USER_MAX, &user);
 	if (status)
 		return status;
 

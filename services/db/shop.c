@@ -18,8 +18,8 @@ struct product {
 
 /* Stock is what the shelf holds; no order takes from it. It is never less than one cart may ask for. */
 static const struct product products[] = {
-	{ "p1", "Laptop", 129999, 1500 },     { "p2", "Headphones", 19950, 4000 },
-	{ "p3", "Coffee Mug", 1299, 12000 },  { "p4", "Mechanical Keyboard", 8990, 2500 },
+	{ "p1", "Laptop", 129999, 1500 },    { "p2", "Headphones", 19950, 4000 },
+	{ "p3", "Coffee Mug", 1299, 12000 }, { "p4", "Mechanical Keyboard", 8990, 2500 },
 	{ "p5", "Desk Lamp", 4525, 3000 },
 };
 

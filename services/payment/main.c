@@ -38,8 +38,8 @@ static int fetch_order(struct request *rq, struct order *ret)
 		return reply_dependency(rq, &g.db, &a, NULL);
 	if (order_from_cart(a.json, ret, &why))
 		return reply_dependency(rq, &g.db, &a, why);
-	log_as(NULL, LOG_LEVEL_INFO, rq->trace_id, "DB cart fetch success: %zu items in %.1fms", ret->nr_lines,
-	       (double)a.took_ns / 1e6);
+	log_as(NULL, LOG_LEVEL_INFO, rq->trace_id, "DB cart fetch success: %zu items in %.1fms",
+	       ret->nr_lines, (double)a.took_ns / 1e6);
 	if (!ret->nr_lines)
 		return reply_error(rq, 400, "the cart is empty: there is nothing to pay");
 	return 0;
@@ -85,7 +85,10 @@ static char *fill_session_id(const char *url, const char *id)
 
 	if (!at)
 		return strdup(url);
-	return asprintf(&filled, "%.*s%s%s", (int)(at - url), url, id, at + strlen(placeholder)) < 0 ? NULL : filled;
+	return asprintf(&filled, "%.*s%s%s", (int)(at - url), url, id, at + strlen(placeholder)) <
+			0 ?
+		NULL :
+		filled;
 }
 
 static int pay_simulated(struct request *rq, const struct order *o, const char *success_url)
@@ -97,7 +100,8 @@ static int pay_simulated(struct request *rq, const struct order *o, const char *
 	randombytes_buf(random, sizeof(random));
 	sodium_bin2hex(id + strlen(id), sizeof(id) - strlen(id), random, sizeof(random));
 	CLEANUP(freep) char *url = fill_session_id(success_url, id);
-	int status = url ? settle(rq, id, rq->user_id, &cleared) : reply_error(rq, 500, "no memory");
+	int status = url ? settle(rq, id, rq->user_id, &cleared) :
+			   reply_error(rq, 500, "no memory");
 	if (status)
 		return status;
 
@@ -112,7 +116,8 @@ static int pay_simulated(struct request *rq, const struct order *o, const char *
 	return reply_json(rq, 200, j);
 }
 
-static int pay_stripe(struct request *rq, const struct order *o, const char *success_url, const char *cancel_url)
+static int pay_stripe(struct request *rq, const struct order *o, const char *success_url,
+		      const char *cancel_url)
 {
 	CLEANUP(json_freep) cJSON *session = NULL;
 
@@ -157,14 +162,18 @@ static int create_checkout_session(struct request *rq)
 
 	if (!o)
 		return reply_error(rq, 500, "no memory");
-	snprintf(success, sizeof(success), "%s/checkout/success?session_id={CHECKOUT_SESSION_ID}", g.own_url);
+	snprintf(success, sizeof(success), "%s/checkout/success?session_id={CHECKOUT_SESSION_ID}",
+		 g.own_url);
 	snprintf(cancel, sizeof(cancel), "%s/health", g.own_url);
-	int status = request_no_query(rq) ?: request_json(rq, known, true, &body)
-		  ?: read_url(rq, body, "success_url", &success_url) ?: read_url(rq, body, "cancel_url", &cancel_url)
-		  ?: fetch_order(rq, o);
+	int status = request_no_query(rq)                       ?:
+		request_json(rq, known, true, &body)            ?:
+		read_url(rq, body, "success_url", &success_url) ?:
+		read_url(rq, body, "cancel_url", &cancel_url)   ?:
+								  fetch_order(rq, o);
 	if (status)
 		return status;
-	return stripe_simulated() ? pay_simulated(rq, o, success_url) : pay_stripe(rq, o, success_url, cancel_url);
+	return stripe_simulated() ? pay_simulated(rq, o, success_url) :
+				    pay_stripe(rq, o, success_url, cancel_url);
 }
 
 static bool session_valid(const char *id)
@@ -196,14 +205,17 @@ static int checkout_success(struct request *rq)
 
 	for (size_t i = 0; i < rq->uri.nr_query; i++)
 		if (strcmp(rq->uri.query[i].name, "session_id") != 0)
-			return reply_unknown(rq, rq->uri.query[i].name, rq->uri.query[i].value, "session_id");
+			return reply_unknown(rq, rq->uri.query[i].name, rq->uri.query[i].value,
+					     "session_id");
 	if (!id || !session_valid(id))
-		return reply_parameter(rq, "session_id", id ?: "missing", "a checkout session's id");
+		return reply_parameter(rq, "session_id", id ?: "missing",
+				       "a checkout session's id");
 	if (stripe_simulated()) {
 		if (!paid_known(id))
 			return reply_error(rq, 404, "there is no such checkout session");
 	} else {
-		int status = stripe_lookup(rq, id, &session) ?: settle_session(rq, session, &cleared);
+		int status = stripe_lookup(rq, id, &session) ?:
+							       settle_session(rq, session, &cleared);
 		if (status)
 			return status;
 		payment_status = json_str(session, "payment_status");
@@ -219,7 +231,7 @@ static int checkout_success(struct request *rq)
 static bool tells_of_payment(const char *type)
 {
 	return !strcmp(type, "checkout.session.completed") ||
-	       !strcmp(type, "checkout.session.async_payment_succeeded");
+		!strcmp(type, "checkout.session.async_payment_succeeded");
 }
 
 static int webhook(struct request *rq)
@@ -229,9 +241,10 @@ static int webhook(struct request *rq)
 	bool cleared = false;
 
 	if (!g.webhook_secret)
-		return reply_error(rq, 503, "STRIPE_WEBHOOK_SECRET is not set: no webhook can be checked");
-	if (signature_check(g.webhook_secret, request_header(rq, "Stripe-Signature"), rq->body, rq->body_len,
-			    clock_wall_ms() / 1000, &why)) {
+		return reply_error(rq, 503,
+				   "STRIPE_WEBHOOK_SECRET is not set: no webhook can be checked");
+	if (signature_check(g.webhook_secret, request_header(rq, "Stripe-Signature"), rq->body,
+			    rq->body_len, clock_wall_ms() / 1000, &why)) {
 		log_as(NULL, LOG_LEVEL_WARNING, rq->trace_id, "webhook refused: %s", why);
 		return reply_error(rq, 400, "%s", why);
 	}
@@ -243,7 +256,8 @@ static int webhook(struct request *rq)
 	if (!type)
 		return reply_parameter(rq, "type", "missing", "the kind of the event");
 	if (tells_of_payment(type)) {
-		int status = settle_session(rq, cJSON_GetObjectItemCaseSensitive(data, "object"), &cleared);
+		int status = settle_session(rq, cJSON_GetObjectItemCaseSensitive(data, "object"),
+					    &cleared);
 		if (status)
 			return status; /* not 2xx: Stripe sends it again */
 	}
@@ -266,8 +280,10 @@ static int start(uint16_t port, char *why, size_t size)
 	else
 		snprintf(g.own_url, sizeof(g.own_url), "http://localhost:%u", port);
 	g.webhook_secret = secret && *secret ? secret : NULL;
-	return bearer_init(why, size) ?: stripe_init(why, size) ?: dependency_from_env(&g.db, "db-service",
-		"DB_SERVICE_URL", "http://127.0.0.1:8002", DB_TIMEOUT_MS, why, size);
+	return bearer_init(why, size)  ?:
+		stripe_init(why, size) ?:
+		dependency_from_env(&g.db, "db-service", "DB_SERVICE_URL", "http://127.0.0.1:8002",
+				    DB_TIMEOUT_MS, why, size);
 }
 
 static void stop(void)

@@ -19,7 +19,7 @@ static const char *read_line(const cJSON *line, struct order_line *ret)
 		return "a price in the cart is not a positive amount of whole cents";
 	if (quantity < 1 || quantity > 1000 || quantity != floor(quantity))
 		return "a quantity in the cart is not a whole number from 1 to 1000";
-	strcpy(ret->name, name);
+	memcpy(ret->name, name, strlen(name) + 1);
 	ret->price_cents = (int)lround(cents);
 	ret->quantity = (int)quantity;
 	return NULL;
@@ -44,7 +44,8 @@ int order_from_cart(const cJSON *cart, struct order *ret, const char **why)
 			*why = flaw;
 			return -EINVAL;
 		}
-		o.total_cents += (long long)o.lines[o.nr_lines].price_cents * o.lines[o.nr_lines].quantity;
+		o.total_cents +=
+			(long long)o.lines[o.nr_lines].price_cents * o.lines[o.nr_lines].quantity;
 		o.nr_lines++;
 	}
 	*ret = o;

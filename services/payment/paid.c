@@ -16,7 +16,8 @@ static struct {
 
 static void digest(const char *session, unsigned char ret[static DIGEST_BYTES])
 {
-	crypto_generichash(ret, DIGEST_BYTES, (const unsigned char *)session, strlen(session), NULL, 0);
+	crypto_generichash(ret, DIGEST_BYTES, (const unsigned char *)session, strlen(session), NULL,
+			   0);
 }
 
 /* With the lock held. */

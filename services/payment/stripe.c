@@ -23,8 +23,8 @@ int stripe_init(char *why, size_t size)
 {
 	const char *key = getenv("STRIPE_API_KEY");
 
-	int err = dependency_from_env(&g.stripe, "Stripe", "STRIPE_API_BASE", "https://api.stripe.com", TIMEOUT_MS, why,
-				      size);
+	int err = dependency_from_env(&g.stripe, "Stripe", "STRIPE_API_BASE",
+				      "https://api.stripe.com", TIMEOUT_MS, why, size);
 	if (err)
 		return err;
 	g.stripe.proxy = true;
@@ -32,12 +32,18 @@ int stripe_init(char *why, size_t size)
 		log_info("no Stripe key: payments are simulated, paid at once");
 		return 0;
 	}
-	if (strlen(key) > 255 || strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(key)) {
-		snprintf(why, size, "STRIPE_API_KEY does not look like a key (letters, digits and _, at most 255)");
+	if (strlen(key) > 255 ||
+	    strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") !=
+		    strlen(key)) {
+		snprintf(
+			why, size,
+			"STRIPE_API_KEY does not look like a key (letters, digits and _, at most 255)");
 		return -EINVAL;
 	}
 	if (!strncmp(key, "sk_live_", 8) && strncmp(g.stripe.url, "https://", 8) != 0) {
-		snprintf(why, size, "a live Stripe key is only sent over https; STRIPE_API_BASE is %.100s", g.stripe.url);
+		snprintf(why, size,
+			 "a live Stripe key is only sent over https; STRIPE_API_BASE is %.100s",
+			 g.stripe.url);
 		return -EINVAL;
 	}
 	snprintf(g.authorization, sizeof(g.authorization), "Authorization: Bearer %s", key);
@@ -58,9 +64,10 @@ bool stripe_url_valid(const char *url)
 {
 	CURLU *u = curl_url();
 	char *scheme = NULL;
-	bool ok = u && strlen(url) < STRIPE_URL_MAX && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-		  curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-		  (!strcmp(scheme, "http") || !strcmp(scheme, "https"));
+	bool ok = u && strlen(url) < STRIPE_URL_MAX &&
+		curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+		(!strcmp(scheme, "http") || !strcmp(scheme, "https"));
 
 	for (const char *s = url; *s; s++)
 		if ((unsigned char)*s <= ' ' || *s == 0x7f)
@@ -88,8 +95,8 @@ static void form_add_line(struct buf *form, int *err, size_t i, const char *name
 	form_add(form, err, full, value);
 }
 
-static int make_form(const struct request *rq, const struct order *o, const char *success_url, const char *cancel_url,
-		     struct buf *form)
+static int make_form(const struct request *rq, const struct order *o, const char *success_url,
+		     const char *cancel_url, struct buf *form)
 {
 	int err = 0;
 
@@ -117,7 +124,9 @@ static void idempotency_key(const struct request *rq, char *ret, size_t size)
 	char made[TRACE_ID_SIZE];
 
 	trace_id_make(made);
-	if (given && strlen(given) <= 100 && strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(given))
+	if (given && strlen(given) <= 100 &&
+	    strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
+		    strlen(given))
 		snprintf(ret, size, "Idempotency-Key: %s-%s", rq->user_id, given);
 	else
 		snprintf(ret, size, "Idempotency-Key: %s", made);
@@ -126,10 +135,12 @@ static void idempotency_key(const struct request *rq, char *ret, size_t size)
 /* Stripe's own words go to the log; our client learns that Stripe refused, not how our account is set up. */
 static int refuse(struct request *rq, const struct answer *a)
 {
-	const char *message = json_str(cJSON_GetObjectItemCaseSensitive(a->json, "error"), "message");
+	const char *message =
+		json_str(cJSON_GetObjectItemCaseSensitive(a->json, "error"), "message");
 
 	if (a->result == CALL_OK && message)
-		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id, "Stripe refused (status %d): %.300s", a->status, message);
+		log_as(NULL, LOG_LEVEL_ERROR, rq->trace_id, "Stripe refused (status %d): %.300s",
+		       a->status, message);
 	return reply_dependency(rq, &g.stripe, a, NULL);
 }
 
@@ -143,8 +154,8 @@ static int take_session(struct request *rq, struct answer *a, cJSON **ret)
 	return 0;
 }
 
-int stripe_create(struct request *rq, const struct order *o, const char *success_url, const char *cancel_url,
-		  cJSON **ret)
+int stripe_create(struct request *rq, const struct order *o, const char *success_url,
+		  const char *cancel_url, cJSON **ret)
 {
 	CLEANUP(answer_release) struct answer a = { 0 };
 	CLEANUP(buf_release) struct buf form;

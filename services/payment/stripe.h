@@ -30,8 +30,8 @@ bool stripe_url_valid(const char *url);
  * stripe_create() - a checkout session for @o, owned by the user of @rq.
  * @ret: Stripe's session object, owned. 0, or the status already replied.
  */
-int stripe_create(struct request *rq, const struct order *o, const char *success_url, const char *cancel_url,
-		  cJSON **ret);
+int stripe_create(struct request *rq, const struct order *o, const char *success_url,
+		  const char *cancel_url, cJSON **ret);
 
 /** stripe_lookup() - the session @id ([A-Za-z0-9_], checked by the caller). @ret: owned. 0, or the status already replied. */
 int stripe_lookup(struct request *rq, const char *id, cJSON **ret);

@@ -14,7 +14,8 @@ static struct dependency db;
 /* What db refuses because of what the caller asked is the caller's answer; all else is db's failure. */
 static int relay(struct request *rq, const struct answer *a, const char *what, const char *list)
 {
-	if (a->result == CALL_OK && (a->status == 400 || a->status == 404 || a->status == 409) && a->json)
+	if (a->result == CALL_OK && (a->status == 400 || a->status == 404 || a->status == 409) &&
+	    a->json)
 		return reply_text(rq, a->status, "application/json", a->body);
 	if (a->result != CALL_OK || a->status != 200)
 		return reply_dependency(rq, &db, a, NULL);
@@ -23,10 +24,12 @@ static int relay(struct request *rq, const struct answer *a, const char *what, c
 
 	double took_ms = (double)a->took_ns / 1e6;
 	if (list)
-		log_as(NULL, LOG_LEVEL_INFO, rq->trace_id, "DB %s success: %d items in %.1fms", what,
-		       cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(a->json, list)), took_ms);
+		log_as(NULL, LOG_LEVEL_INFO, rq->trace_id, "DB %s success: %d items in %.1fms",
+		       what, cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(a->json, list)),
+		       took_ms);
 	else
-		log_as(NULL, LOG_LEVEL_INFO, rq->trace_id, "DB %s success in %.1fms", what, took_ms);
+		log_as(NULL, LOG_LEVEL_INFO, rq->trace_id, "DB %s success in %.1fms", what,
+		       took_ms);
 	/* Values are handed on as they are: whether they make sense is not ours to say. */
 	return reply_text(rq, 200, "application/json", a->body);
 }
@@ -56,7 +59,8 @@ static int get_cart(struct request *rq)
 	return relay(rq, &a, "cart fetch", "items");
 }
 
-static int post_to_db(struct request *rq, const char *path, cJSON *body, const char *what, const char *list)
+static int post_to_db(struct request *rq, const char *path, cJSON *body, const char *what,
+		      const char *list)
 {
 	CLEANUP(answer_release) struct answer a = { 0 };
 	CLEANUP(json_textp) char *text = cJSON_PrintUnformatted(body);
@@ -75,9 +79,10 @@ static int add_to_cart(struct request *rq)
 	const char *product = NULL;
 	int quantity = 0;
 
-	int status = request_no_query(rq) ?: request_json(rq, known, false, &body)
-		  ?: request_text(rq, body, "product_id", 1, 32, &product)
-		  ?: request_whole(rq, body, "quantity", 1, 1000, &quantity);
+	int status = request_no_query(rq)                             ?:
+		request_json(rq, known, false, &body)                 ?:
+		request_text(rq, body, "product_id", 1, 32, &product) ?:
+		request_whole(rq, body, "quantity", 1, 1000, &quantity);
 	if (status)
 		return status;
 	cJSON_AddStringToObject(out, "user_id", rq->user_id);
@@ -102,8 +107,9 @@ static int clear_cart(struct request *rq)
 static int start(uint16_t port, char *why, size_t size)
 {
 	(void)port;
-	return bearer_init(why, size) ?: dependency_from_env(&db, "db-service", "DB_SERVICE_URL",
-							     "http://127.0.0.1:8002", DB_TIMEOUT_MS, why, size);
+	return bearer_init(why, size) ?:
+		dependency_from_env(&db, "db-service", "DB_SERVICE_URL", "http://127.0.0.1:8002",
+				    DB_TIMEOUT_MS, why, size);
 }
 
 static void stop(void)

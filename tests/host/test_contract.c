@@ -33,7 +33,8 @@
 #define CALLS 24
 
 static char dir[] = "/tmp/test-contract-XXXXXX";
-static char cgroup[64], services_dir[64], state_dir[64], log_daemon[64], socket_env[96], bearer[2048];
+static char cgroup[64], services_dir[64], state_dir[64], log_daemon[64], socket_env[96],
+	bearer[2048];
 static pid_t supervisor, daemon_pid;
 static const char *const names[] = { "auth", "db", "product", "payment" };
 
@@ -51,11 +52,13 @@ static void write_files(const char *supervise_conf, const char *daemon_conf)
 
 	assert_non_null(s);
 	assert_non_null(d);
-	fprintf(d, "[observe]\ndiscover = no\nwarmup_tick = 100ms\ntick = 200ms\n[detect]\nbaseline = 256\nshadow = 64\n");
+	fprintf(d,
+		"[observe]\ndiscover = no\nwarmup_tick = 100ms\ntick = 200ms\n[detect]\nbaseline = 256\nshadow = 64\n");
 	for (size_t i = 0; i < 4; i++) {
 		char binary[32];
 		snprintf(binary, sizeof(binary), "%s-service", names[i]);
-		fprintf(s, "[%s]\ncommand = %s --port %zu\n", names[i], shop_path(binary), 8001 + i);
+		fprintf(s, "[%s]\ncommand = %s --port %zu\n", names[i], shop_path(binary),
+			8001 + i);
 		fprintf(d, "[service %s]\nport = %zu\nsupervised = yes\n", names[i], 8001 + i);
 	}
 	fclose(s);
@@ -88,10 +91,25 @@ static void start_all(void)
 	mkdir(services_dir, 0755);
 	write_files(supervise_conf, daemon_conf);
 
-	const char *services[] = { shop_path("archaic-supervise"), "--run-dir", services_dir, "--cgroup", cgroup, "--config",
-				   supervise_conf, NULL };
-	const char *run[] = { shop_path("archaic-ebpf"), "run", "--config", daemon_conf, "--run-dir", dir, "--state-dir",
-			      state_dir, "--mode", "suggest", NULL };
+	const char *services[] = { shop_path("archaic-supervise"),
+				   "--run-dir",
+				   services_dir,
+				   "--cgroup",
+				   cgroup,
+				   "--config",
+				   supervise_conf,
+				   NULL };
+	const char *run[] = { shop_path("archaic-ebpf"),
+			      "run",
+			      "--config",
+			      daemon_conf,
+			      "--run-dir",
+			      dir,
+			      "--state-dir",
+			      state_dir,
+			      "--mode",
+			      "suggest",
+			      NULL };
 	supervisor = proc_start(log_daemon, services, env);
 	for (size_t i = 0; i < 4; i++) {
 		char url[64];
@@ -110,7 +128,8 @@ static void log_in(void)
 	assert_int_equal(http_status("POST", AUTH "/signup", body, NULL), 201);
 	http("POST", AUTH "/login", body, NULL, &a);
 	assert_int_equal(a.status, 200);
-	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", json_str(a.json, "access_token"));
+	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s",
+		 json_str(a.json, "access_token"));
 	http_release(&a);
 }
 
@@ -254,7 +273,8 @@ static void *ask_products(void *ctx)
 static void ask_many(struct call *calls)
 {
 	for (size_t i = 0; i < CALLS; i++)
-		assert_int_equal(pthread_create(&calls[i].thread, NULL, ask_products, &calls[i]), 0);
+		assert_int_equal(pthread_create(&calls[i].thread, NULL, ask_products, &calls[i]),
+				 0);
 	for (size_t i = 0; i < CALLS; i++)
 		pthread_join(calls[i].thread, NULL);
 }
@@ -295,7 +315,8 @@ static void test_contract_3_timeout_is_a_mixture_and_ends(void **state)
 
 	uint64_t until_ns = armed_ns + 12500 * NSEC_PER_MSEC, now_ns = clock_mono_ns();
 	if (until_ns > now_ns)
-		usleep((useconds_t)((until_ns - now_ns) / 1000)); /* the fault's own end is what is tested */
+		usleep((useconds_t)((until_ns - now_ns) /
+				    1000)); /* the fault's own end is what is tested */
 	assert_true(all_fast(NULL));
 	assert_true(file_has(log_daemon, "Injected DB timeout — sleeping 4s"));
 }
@@ -330,7 +351,8 @@ static bool baseline_full(void *ctx)
 	(void)ctx;
 
 	http("GET", DETECTOR "/health", NULL, NULL, &a);
-	cJSON_ArrayForEach(s, cJSON_GetObjectItem(cJSON_GetObjectItem(a.json, "detector"), "services"))
+	cJSON_ArrayForEach(s,
+			   cJSON_GetObjectItem(cJSON_GetObjectItem(a.json, "detector"), "services"))
 		nr += json_num(s, "baseline_samples", 0) >= 256;
 	http_release(&a);
 	return nr == 4;
@@ -356,7 +378,9 @@ static bool db_is_blamed(void *ctx)
 	http("GET", OPERATOR "/incidents", NULL, NULL, &a);
 	cJSON_ArrayForEach(i, cJSON_GetObjectItem(a.json, "items")) {
 		const char *root = json_str(cJSON_GetObjectItem(i, "root_cause"), "service");
-		found = found || (root && !strcmp(root, "db") && has_victim(i, "product") && has_victim(i, "payment"));
+		found = found ||
+			(root && !strcmp(root, "db") && has_victim(i, "product") &&
+			 has_victim(i, "payment"));
 	}
 	http_release(&a);
 	return found;
@@ -367,7 +391,14 @@ static void test_contract_4_incident_names_db(void **state)
 {
 	(void)state;
 	char out[96];
-	const char *argv[] = { shop_path("archaic-traffic"), "--users", "16", "--rate", "100", "--duration", "3m", NULL };
+	const char *argv[] = { shop_path("archaic-traffic"),
+			       "--users",
+			       "16",
+			       "--rate",
+			       "100",
+			       "--duration",
+			       "3m",
+			       NULL };
 	need_daemon();
 
 	snprintf(out, sizeof(out), "%s/traffic.jsonl", dir);

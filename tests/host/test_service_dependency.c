@@ -25,16 +25,20 @@ static char dir[] = "/tmp/test-dependency-XXXXXX";
 static char log_product[64], log_payment[64], sock[64];
 static pid_t product, payment;
 static struct stub *auth, *db, *control;
-static const char *const token[] = { "Authorization: Bearer abc", "X-Trace-ID: 550e8400-e29b-41d4-a716-446655440000",
-				     "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", NULL };
+static const char *const token[] = {
+	"Authorization: Bearer abc", "X-Trace-ID: 550e8400-e29b-41d4-a716-446655440000",
+	"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", NULL
+};
 static const char somebody[] = "{\"user_id\":\"u-1\",\"email\":\"a@b.c\"}";
-static const char products[] = "{\"products\":[{\"id\":\"p1\",\"name\":\"x\",\"price\":1.5,\"stock\":2}]}";
+static const char products[] =
+	"{\"products\":[{\"id\":\"p1\",\"name\":\"x\",\"price\":1.5,\"stock\":2}]}";
 
 static int set_up(void **state)
 {
 	(void)state;
 	static char env_socket[96];
-	const char *env[] = { env_socket, "DB_SERVICE_URL=http://127.0.0.1:8002/", "STRIPE_API_KEY=", NULL };
+	const char *env[] = { env_socket, "DB_SERVICE_URL=http://127.0.0.1:8002/",
+			      "STRIPE_API_KEY=", NULL };
 
 	if (netns_enter() || !mkdtemp(dir)) {
 		printf("SKIP test_service_dependency: a network namespace needs root\n");
@@ -93,14 +97,17 @@ static void need_services(void)
 		skip();
 }
 
-static void expect(const char *method, const char *url, const char *body, int status, const char *dependency)
+static void expect(const char *method, const char *url, const char *body, int status,
+		   const char *dependency)
 {
 	struct http_answer a;
 
 	http(method, url, body, token, &a);
-	if (a.status != status || !json_str(a.json, "dependency") || strcmp(json_str(a.json, "dependency"), dependency) != 0 ||
-	    !json_str(a.json, "error") || !strstr(json_str(a.json, "error"), dependency))
-		fail_msg("%s %s: status %d (want %d), body %s", method, url, a.status, status, a.body);
+	if (a.status != status || !json_str(a.json, "dependency") ||
+	    strcmp(json_str(a.json, "dependency"), dependency) != 0 || !json_str(a.json, "error") ||
+	    !strstr(json_str(a.json, "error"), dependency))
+		fail_msg("%s %s: status %d (want %d), body %s", method, url, a.status, status,
+			 a.body);
 	http_release(&a);
 }
 
@@ -164,7 +171,8 @@ static void test_dependency_refusing_token_is_401(void **state)
 static void test_dependency_malformed_values_are_handed_on(void **state)
 {
 	(void)state;
-	static const char wrong[] = "{\"products\":[{\"id\":\"p1\",\"name\":null,\"price\":-299.99,\"stock\":2}]}";
+	static const char wrong[] =
+		"{\"products\":[{\"id\":\"p1\",\"name\":null,\"price\":-299.99,\"stock\":2}]}";
 	struct http_answer a;
 	need_services();
 
@@ -204,8 +212,11 @@ static void test_dependency_gets_the_trace(void **state)
 	assert_non_null(strstr(stub_heard(auth), "Authorization: Bearer abc\r\n"));
 	for (size_t i = 0; i < 2; i++) {
 		const char *heard = stub_heard(i ? db : auth);
-		assert_non_null(strstr(heard, "X-Trace-ID: 550e8400-e29b-41d4-a716-446655440000\r\n"));
-		assert_non_null(strstr(heard, "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"));
+		assert_non_null(
+			strstr(heard, "X-Trace-ID: 550e8400-e29b-41d4-a716-446655440000\r\n"));
+		assert_non_null(strstr(
+			heard,
+			"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"));
 	}
 	assert_null(strstr(stub_heard(db), "Bearer")); /* db has no use for it */
 }
@@ -270,7 +281,8 @@ static void test_forwarder_relays_an_armed_fault(void **state)
 	need_services();
 
 	stub_say_json(control, 201, fault);
-	http("POST", PRODUCT "/inject-failure?type=timeout&intensity=2&probability=0.4&duration=60", NULL, NULL, &a);
+	http("POST", PRODUCT "/inject-failure?type=timeout&intensity=2&probability=0.4&duration=60",
+	     NULL, NULL, &a);
 	assert_int_equal(a.status, 200);
 	assert_string_equal(a.body, fault);
 	http_release(&a);
@@ -293,7 +305,8 @@ static void test_forwarder_takes_a_json_body_and_defaults(void **state)
 	need_services();
 
 	stub_say_json(control, 201, "{\"state\":\"armed\"}");
-	assert_int_equal(http_status("POST", PRODUCT "/inject-failure", "{\"type\":\"crash\"}", NULL), 200);
+	assert_int_equal(
+		http_status("POST", PRODUCT "/inject-failure", "{\"type\":\"crash\"}", NULL), 200);
 	const char *body = strstr(stub_heard(control), "\r\n\r\n"), *why = NULL;
 	CLEANUP(json_freep) cJSON *j = NULL;
 	assert_int_equal(json_parse(body + 4, strlen(body + 4), &j, &why), 0);
@@ -307,7 +320,8 @@ static void test_forwarder_relays_problems(void **state)
 {
 	(void)state;
 	static const int statuses[] = { 400, 404, 409, 422, 503 };
-	static const char problem[] = "{\"type\":\"about:blank\",\"status\":422,\"detail\":\"over max_duration\"}";
+	static const char problem[] =
+		"{\"type\":\"about:blank\",\"status\":422,\"detail\":\"over max_duration\"}";
 	struct http_answer a;
 	need_services();
 
@@ -319,7 +333,8 @@ static void test_forwarder_relays_problems(void **state)
 		http_release(&a);
 	}
 	stub_say(control, "rubbish\r\n\r\n");
-	assert_int_equal(http_status("POST", PRODUCT "/inject-failure?type=error", NULL, NULL), 502);
+	assert_int_equal(http_status("POST", PRODUCT "/inject-failure?type=error", NULL, NULL),
+			 502);
 }
 
 static void test_forwarder_reset(void **state)
@@ -354,7 +369,8 @@ static void test_forwarder_refuses_foreign_pages(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const char *const headers[] = { cases[i].origin, NULL };
-		assert_int_equal(http_status("POST", PRODUCT "/reset", NULL, headers), cases[i].status);
+		assert_int_equal(http_status("POST", PRODUCT "/reset", NULL, headers),
+				 cases[i].status);
 	}
 }
 
@@ -364,7 +380,9 @@ static void test_health_shows_armed_faults(void **state)
 	struct http_answer a;
 	need_services();
 
-	stub_say_json(control, 200, "{\"items\":[{\"id\":\"f-1\",\"state\":\"armed\"},{\"id\":\"f-0\",\"state\":\"expired\"}]}");
+	stub_say_json(
+		control, 200,
+		"{\"items\":[{\"id\":\"f-1\",\"state\":\"armed\"},{\"id\":\"f-0\",\"state\":\"expired\"}]}");
 	http("GET", PRODUCT "/health", NULL, NULL, &a);
 	assert_int_equal(a.status, 200);
 	assert_string_equal(json_str(a.json, "daemon"), "running");
@@ -381,7 +399,8 @@ static void test_health_never_waits_for_the_daemon(void **state)
 	need_services();
 
 	stub_say(control, NULL);
-	for (size_t i = 0; i < 5; i++) { /* the best of five: other programs may take the processor from one */
+	for (size_t i = 0; i < 5;
+	     i++) { /* the best of five: other programs may take the processor from one */
 		struct http_answer a;
 		http("GET", PRODUCT "/health", NULL, NULL, &a);
 		assert_int_equal(a.status, 200);
@@ -406,7 +425,8 @@ static void test_sigterm_finishes_what_is_in_flight(void **state)
 	uint64_t start_ns = clock_mono_ns();
 	kill(product, SIGTERM);
 	usleep(200000);
-	assert_int_equal(http_status("GET", PRODUCT "/health", NULL, NULL), 0); /* accepts nobody any more */
+	assert_int_equal(http_status("GET", PRODUCT "/health", NULL, NULL),
+			 0); /* accepts nobody any more */
 	int status = proc_end(product, 0, 7000);
 	product = 0;
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);

@@ -54,7 +54,8 @@ static void get_mock(void)
 	const char *env[] = { gobin, "GOFLAGS=-mod=mod", NULL };
 	int status = proc_end(proc_start(NULL, argv, env), 0, 240000);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		snprintf(mock_lack, sizeof(mock_lack), "go is not installed, so stripe-mock cannot be built");
+		snprintf(mock_lack, sizeof(mock_lack),
+			 "go is not installed, so stripe-mock cannot be built");
 	else if (access(mock_path, X_OK))
 		snprintf(mock_lack, sizeof(mock_lack), "go install %s failed", STRIPE_MOCK);
 }
@@ -68,7 +69,8 @@ static void log_in(void)
 	snprintf(user_id, sizeof(user_id), "%s", json_str(a.json, "user_id"));
 	http_release(&a);
 	http("POST", AUTH "/login", body, NULL, &a);
-	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", json_str(a.json, "access_token"));
+	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s",
+		 json_str(a.json, "access_token"));
 	http_release(&a);
 }
 
@@ -107,7 +109,8 @@ static int tear_down(void **state)
 static pid_t start_payment(void)
 {
 	static const char *const env[] = { "STRIPE_API_KEY=sk_test_123", "STRIPE_API_BASE=" MOCK,
-					   "STRIPE_WEBHOOK_SECRET=" SECRET, "ARCHAIC_SOCKET=/nonexistent", NULL };
+					   "STRIPE_WEBHOOK_SECRET=" SECRET,
+					   "ARCHAIC_SOCKET=/nonexistent", NULL };
 
 	if (!auth)
 		skip();
@@ -133,7 +136,8 @@ static void fill_cart(void)
 {
 	char body[256];
 
-	snprintf(body, sizeof(body), "{\"user_id\":\"%s\",\"product_id\":\"p2\",\"quantity\":2}", user_id);
+	snprintf(body, sizeof(body), "{\"user_id\":\"%s\",\"product_id\":\"p2\",\"quantity\":2}",
+		 user_id);
 	assert_int_equal(http_status("POST", DB "/cart/add", body, NULL), 200);
 }
 
@@ -181,14 +185,17 @@ static void test_payment_against_stripe_mock(void **state)
 	pid_t payment = start_payment();
 
 	fill_cart();
-	http("POST", PAYMENT "/create-checkout-session", "{\"success_url\":\"https://shop.example/ok\"}", token(), &a);
+	http("POST", PAYMENT "/create-checkout-session",
+	     "{\"success_url\":\"https://shop.example/ok\"}", token(), &a);
 	if (a.status != 200)
-		fail_msg("status %d, body %s", a.status, a.body); /* the mock names the field that it does not know */
+		fail_msg("status %d, body %s", a.status,
+			 a.body); /* the mock names the field that it does not know */
 	assert_non_null(json_str(a.json, "session_id"));
 	assert_false(cJSON_IsTrue(cJSON_GetObjectItem(a.json, "simulated")));
 	assert_int_equal(json_num(a.json, "amount_total_cents", 0), 39900);
 	char url[512];
-	snprintf(url, sizeof(url), PAYMENT "/checkout/success?session_id=%s", json_str(a.json, "session_id"));
+	snprintf(url, sizeof(url), PAYMENT "/checkout/success?session_id=%s",
+		 json_str(a.json, "session_id"));
 	http_release(&a);
 	assert_int_equal(cart_size(), 1); /* not paid yet */
 	http("GET", url, NULL, NULL, &a);
@@ -203,9 +210,10 @@ static void test_payment_against_stripe_mock(void **state)
 
 static void session_json(char *to, size_t size, const char *id, const char *status)
 {
-	snprintf(to, size,
-		 "{\"id\":\"%s\",\"object\":\"checkout.session\",\"payment_status\":\"%s\",\"client_reference_id\":\"%s\"}", id,
-		 status, user_id);
+	snprintf(
+		to, size,
+		"{\"id\":\"%s\",\"object\":\"checkout.session\",\"payment_status\":\"%s\",\"client_reference_id\":\"%s\"}",
+		id, status, user_id);
 }
 
 static void test_payment_form_and_key(void **state)
@@ -215,14 +223,19 @@ static void test_payment_form_and_key(void **state)
 	pid_t payment = start_payment();
 	char session[256];
 	static const char *const fields[] = {
-		"mode=payment", "&success_url=http%3A%2F%2Flocalhost%3A8004%2Fcheckout%2Fsuccess%3Fsession_id%3D%7BCHECKOUT_SESSION_ID%7D",
-		"line_items%5B0%5D%5Bquantity%5D=2", "%5Bunit_amount%5D=19950", "%5Bcurrency%5D=usd", "%5Bname%5D=Headphones",
+		"mode=payment",
+		"&success_url=http%3A%2F%2Flocalhost%3A8004%2Fcheckout%2Fsuccess%3Fsession_id%3D%7BCHECKOUT_SESSION_ID%7D",
+		"line_items%5B0%5D%5Bquantity%5D=2",
+		"%5Bunit_amount%5D=19950",
+		"%5Bcurrency%5D=usd",
+		"%5Bname%5D=Headphones",
 	};
 
 	session_json(session, sizeof(session), "cs_1", "unpaid");
 	stub_say_json(stripe, 200, session);
 	fill_cart();
-	assert_int_equal(http_status("POST", PAYMENT "/create-checkout-session", NULL, token()), 200);
+	assert_int_equal(http_status("POST", PAYMENT "/create-checkout-session", NULL, token()),
+			 200);
 	const char *heard = stub_heard(stripe);
 	assert_int_equal(strncmp(heard, "POST /v1/checkout/sessions HTTP/1.1\r\n", 37), 0);
 	assert_non_null(strstr(heard, "Authorization: Bearer sk_test_123\r\n"));
@@ -249,18 +262,22 @@ static void test_payment_return_clears_the_cart_once_paid(void **state)
 	fill_cart();
 	session_json(session, sizeof(session), "cs_2", "unpaid");
 	stub_say_json(stripe, 200, session);
-	assert_int_equal(http_status("GET", PAYMENT "/checkout/success?session_id=cs_2", NULL, NULL), 200);
+	assert_int_equal(
+		http_status("GET", PAYMENT "/checkout/success?session_id=cs_2", NULL, NULL), 200);
 	assert_int_equal(cart_size(), 1);
 	session_json(session, sizeof(session), "cs_2", "paid");
 	stub_say_json(stripe, 200, session);
-	assert_int_equal(http_status("GET", PAYMENT "/checkout/success?session_id=cs_2", NULL, NULL), 200);
+	assert_int_equal(
+		http_status("GET", PAYMENT "/checkout/success?session_id=cs_2", NULL, NULL), 200);
 	assert_int_equal(cart_size(), 0);
 	/* The same page loaded again must not take what was put in since. */
 	fill_cart();
-	assert_int_equal(http_status("GET", PAYMENT "/checkout/success?session_id=cs_2", NULL, NULL), 200);
+	assert_int_equal(
+		http_status("GET", PAYMENT "/checkout/success?session_id=cs_2", NULL, NULL), 200);
 	assert_int_equal(cart_size(), 1);
 	stub_say_json(stripe, 404, "{\"error\":{\"message\":\"No such session\"}}");
-	assert_int_equal(http_status("GET", PAYMENT "/checkout/success?session_id=cs_3", NULL, NULL), 404);
+	assert_int_equal(
+		http_status("GET", PAYMENT "/checkout/success?session_id=cs_3", NULL, NULL), 404);
 	empty_cart();
 	end_payment(payment);
 	stub_stop(stripe);
@@ -274,15 +291,18 @@ static void test_payment_stripe_failing(void **state)
 	struct http_answer a;
 
 	fill_cart();
-	stub_say_json(stripe, 401, "{\"error\":{\"message\":\"Invalid API Key provided: sk_test_***\"}}");
+	stub_say_json(stripe, 401,
+		      "{\"error\":{\"message\":\"Invalid API Key provided: sk_test_***\"}}");
 	http("POST", PAYMENT "/create-checkout-session", NULL, token(), &a);
 	assert_int_equal(a.status, 502);
 	assert_string_equal(json_str(a.json, "dependency"), "Stripe");
 	http_release(&a);
 	stub_say_json(stripe, 200, "{\"object\":\"list\"}");
-	assert_int_equal(http_status("POST", PAYMENT "/create-checkout-session", NULL, token()), 502);
+	assert_int_equal(http_status("POST", PAYMENT "/create-checkout-session", NULL, token()),
+			 502);
 	stub_stop(stripe);
-	assert_int_equal(http_status("POST", PAYMENT "/create-checkout-session", NULL, token()), 503);
+	assert_int_equal(http_status("POST", PAYMENT "/create-checkout-session", NULL, token()),
+			 503);
 	assert_int_equal(cart_size(), 1);
 	empty_cart();
 	end_payment(payment);
@@ -304,7 +324,8 @@ static void make_event(char *to, size_t size, const char *type, const char *id, 
 	char session[256];
 
 	session_json(session, sizeof(session), id, status);
-	snprintf(to, size, "{\"id\":\"evt_1\",\"type\":\"%s\",\"data\":{\"object\":%s}}", type, session);
+	snprintf(to, size, "{\"id\":\"evt_1\",\"type\":\"%s\",\"data\":{\"object\":%s}}", type,
+		 session);
 }
 
 static void test_payment_webhook(void **state)

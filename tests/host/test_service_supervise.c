@@ -77,7 +77,8 @@ static void write_shop(void)
 	for (size_t i = 0; i < 4; i++) {
 		char binary[32];
 		snprintf(binary, sizeof(binary), "%s-service", names[i]);
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "[%s]\ncommand = %.800s --port %zu\n", names[i],
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"[%s]\ncommand = %.800s --port %zu\n", names[i],
 					shop_path(binary), 8001 + i);
 	}
 	write_config(text);
@@ -85,7 +86,14 @@ static void write_shop(void)
 
 static pid_t start(void)
 {
-	const char *argv[] = { shop_path("archaic-supervise"), "--run-dir", dir, "--cgroup", parent, "--config", config, NULL };
+	const char *argv[] = { shop_path("archaic-supervise"),
+			       "--run-dir",
+			       dir,
+			       "--cgroup",
+			       parent,
+			       "--config",
+			       config,
+			       NULL };
 	const char *env[] = { "ARCHAIC_SOCKET=/nonexistent", NULL };
 
 	return proc_start(log_file, argv, env);
@@ -196,9 +204,10 @@ static void test_supervise_starts_again_what_was_killed(void **state)
 	kill(c.from, SIGKILL);
 	assert_true(wait_true(changed, &c, 2000));
 	uint64_t took_ns = clock_mono_ns() - start_ns;
-	assert_true(took_ns >= 90 * NSEC_PER_MSEC); /* not at once: a program that cannot start would spin */
+	assert_true(took_ns >=
+		    90 * NSEC_PER_MSEC); /* not at once: a program that cannot start would spin */
 	assert_true(took_ns < 600 * NSEC_PER_MSEC);
-	assert_true(wait_true(healthy, (void *)(uintptr_t) "http://127.0.0.1:8002/health", 5000));
+	assert_true(wait_true(healthy, (void *)(uintptr_t)"http://127.0.0.1:8002/health", 5000));
 	assert_true(file_has(log_file, "died of signal 9"));
 
 	/* A stopped one is killed and stopped in order all the same. */
@@ -231,7 +240,8 @@ static void test_supervise_killed_leaves_no_process(void **state)
 	wait_shop();
 	proc_end(supervisor, SIGKILL, 1000);
 	assert_true(http_status("GET", "http://127.0.0.1:8002/health", NULL, NULL) == 0 ||
-		    (usleep(300000), http_status("GET", "http://127.0.0.1:8002/health", NULL, NULL) == 0));
+		    (usleep(300000),
+		     http_status("GET", "http://127.0.0.1:8002/health", NULL, NULL) == 0));
 	/* The next one takes over what is left: empty cgroups, old pid files. */
 	supervisor = start();
 	wait_shop();
@@ -279,7 +289,14 @@ static void test_traffic_measures_the_shop(void **state)
 {
 	(void)state;
 	char out[80], line[2048];
-	const char *argv[] = { shop_path("archaic-traffic"), "--users", "4", "--rate", "200", "--duration", "3s", NULL };
+	const char *argv[] = { shop_path("archaic-traffic"),
+			       "--users",
+			       "4",
+			       "--rate",
+			       "200",
+			       "--duration",
+			       "3s",
+			       NULL };
 	double requests = 0, errors = 0;
 	int seconds = 0;
 
@@ -316,8 +333,16 @@ static void test_traffic_tells_slow_and_failed(void **state)
 {
 	(void)state;
 	char out[80];
-	const char *argv[] = { shop_path("archaic-traffic"), "--users", "2", "--rate", "50", "--duration", "30s",
-			       "--slow-ms", "300", NULL };
+	const char *argv[] = { shop_path("archaic-traffic"),
+			       "--users",
+			       "2",
+			       "--rate",
+			       "50",
+			       "--duration",
+			       "30s",
+			       "--slow-ms",
+			       "300",
+			       NULL };
 
 	if (!able)
 		skip();

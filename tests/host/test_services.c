@@ -27,7 +27,8 @@ static char logs[4][64];
 static pid_t pids[4];
 static char bearer[2048];
 static const char *const names[] = { "auth", "db", "product", "payment" };
-static const char *const none[] = { "ARCHAIC_SOCKET=/nonexistent/control.sock", "STRIPE_API_KEY=sk_test_dummy", NULL };
+static const char *const none[] = { "ARCHAIC_SOCKET=/nonexistent/control.sock",
+				    "STRIPE_API_KEY=sk_test_dummy", NULL };
 
 static const char *const *auth_header(void)
 {
@@ -48,7 +49,8 @@ static void log_in(const char *email)
 	http("POST", AUTH "/login", body, NULL, &a);
 	assert_int_equal(a.status, 200);
 	assert_string_equal(json_str(a.json, "token_type"), "bearer");
-	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", json_str(a.json, "access_token"));
+	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s",
+		 json_str(a.json, "access_token"));
 	http_release(&a);
 }
 
@@ -123,23 +125,34 @@ static void test_services_checkout_empties_the_cart(void **state)
 	need_services();
 
 	assert_int_equal(http_status("POST", PRODUCT "/cart/clear", NULL, auth_header()), 200);
-	assert_int_equal(http_status("POST", PAYMENT "/create-checkout-session", NULL, auth_header()), 400);
-	assert_int_equal(http_status("POST", PRODUCT "/cart/add", "{\"product_id\":\"p2\",\"quantity\":2}", auth_header()), 200);
-	assert_int_equal(http_status("POST", PRODUCT "/cart/add", "{\"product_id\":\"p2\",\"quantity\":1}", auth_header()), 200);
-	assert_int_equal(http_status("POST", PRODUCT "/cart/add", "{\"product_id\":\"p3\",\"quantity\":1}", auth_header()), 200);
+	assert_int_equal(
+		http_status("POST", PAYMENT "/create-checkout-session", NULL, auth_header()), 400);
+	assert_int_equal(http_status("POST", PRODUCT "/cart/add",
+				     "{\"product_id\":\"p2\",\"quantity\":2}", auth_header()),
+			 200);
+	assert_int_equal(http_status("POST", PRODUCT "/cart/add",
+				     "{\"product_id\":\"p2\",\"quantity\":1}", auth_header()),
+			 200);
+	assert_int_equal(http_status("POST", PRODUCT "/cart/add",
+				     "{\"product_id\":\"p3\",\"quantity\":1}", auth_header()),
+			 200);
 	http("GET", PRODUCT "/cart", NULL, auth_header(), &a);
 	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(a.json, "items")), 2);
-	assert_int_equal(json_num(cJSON_GetArrayItem(cJSON_GetObjectItem(a.json, "items"), 0), "quantity", 0), 3);
+	assert_int_equal(json_num(cJSON_GetArrayItem(cJSON_GetObjectItem(a.json, "items"), 0),
+				  "quantity", 0),
+			 3);
 	assert_non_null(strstr(a.body, "\"total\":611.49"));
 	http_release(&a);
 
-	http("POST", PAYMENT "/create-checkout-session", "{\"success_url\":\"https://shop.example/ok?s={CHECKOUT_SESSION_ID}\"}",
-	     auth_header(), &a);
+	http("POST", PAYMENT "/create-checkout-session",
+	     "{\"success_url\":\"https://shop.example/ok?s={CHECKOUT_SESSION_ID}\"}", auth_header(),
+	     &a);
 	assert_int_equal(a.status, 200);
 	assert_string_equal(json_str(a.json, "payment_status"), "paid");
 	assert_int_equal(json_num(a.json, "amount_total_cents", 0), 61149);
 	char url[256];
-	snprintf(url, sizeof(url), PAYMENT "/checkout/success?session_id=%s", json_str(a.json, "session_id"));
+	snprintf(url, sizeof(url), PAYMENT "/checkout/success?session_id=%s",
+		 json_str(a.json, "session_id"));
 	http_release(&a);
 	assert_int_equal(http_status("GET", url, NULL, NULL), 200);
 
@@ -157,7 +170,9 @@ static void test_services_carts_are_their_users(void **state)
 	need_services();
 
 	memcpy(ada, bearer, sizeof(ada));
-	assert_int_equal(http_status("POST", PRODUCT "/cart/add", "{\"product_id\":\"p1\",\"quantity\":1}", auth_header()), 200);
+	assert_int_equal(http_status("POST", PRODUCT "/cart/add",
+				     "{\"product_id\":\"p1\",\"quantity\":1}", auth_header()),
+			 200);
 	log_in("eve@example.com");
 	http("GET", PRODUCT "/cart", NULL, auth_header(), &a);
 	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(a.json, "items")), 0);
@@ -173,6 +188,7 @@ static const struct {
 	int status;
 	const char *says; /* in the body */
 } bad[] = {
+	// clang-format off
 	{ "POST", AUTH "/signup", "", false, 400, "empty" },
 	{ "POST", AUTH "/signup", "{", false, 400, "JSON" },
 	{ "POST", AUTH "/signup", "[]", false, 400, "object" },
@@ -196,7 +212,6 @@ static const struct {
 	{ "GET", AUTH "/validate", NULL, false, 401, "token" },
 	{ "POST", AUTH "/validate", "{}", false, 405, "GET" },
 	{ "GET", AUTH "/nothing", NULL, false, 404, "no such address" },
-
 	{ "DELETE", DB "/products", NULL, false, 405, "GET" },
 	{ "GET", DB "/products?limit=5", NULL, false, 400, "limit" },
 	{ "GET", DB "/cart", NULL, false, 404, "address" },
@@ -218,7 +233,6 @@ static const struct {
 	{ "POST", DB "/cart/add", "{\"user_id\":\"u\",\"product_id\":\"p1\",\"quantity\":1} x", false, 400, "JSON" },
 	{ "POST", DB "/cart/clear", "", false, 400, "empty" },
 	{ "POST", DB "/cart/clear", "{\"user_id\":null}", false, 400, "user_id" },
-
 	{ "GET", PRODUCT "/products", NULL, false, 401, "token" },
 	{ "POST", PRODUCT "/cart/add", "{\"product_id\":\"p1\",\"quantity\":1}", false, 401, "token" },
 	{ "GET", PRODUCT "/cart", NULL, false, 401, "token" },
@@ -229,7 +243,6 @@ static const struct {
 	{ "POST", PRODUCT "/cart/add", "{\"product_id\":\"p1\",\"quantity\":1,\"user_id\":\"other\"}", true, 400, "user_id" },
 	{ "POST", PRODUCT "/cart/clear", "{\"user_id\":\"other\"}", true, 400, "user_id" },
 	{ "PUT", PRODUCT "/cart", "{}", true, 405, "GET" },
-
 	{ "POST", PAYMENT "/create-checkout-session", "{}", false, 401, "token" },
 	{ "POST", PAYMENT "/create-checkout-session", "{}", true, 400, "empty" },
 	{ "POST", PAYMENT "/create-checkout-session", "{\"success_url\":\"ftp://x/\"}", true, 400, "success_url" },
@@ -241,7 +254,6 @@ static const struct {
 	{ "GET", PAYMENT "/checkout/success?session_id=cs_unknown", NULL, false, 404, "no such" },
 	{ "GET", PAYMENT "/checkout/success?session_id=cs_1&x=2", NULL, false, 400, "x is" },
 	{ "POST", PAYMENT "/stripe/webhook", "{}", false, 503, "STRIPE_WEBHOOK_SECRET" },
-
 	{ "GET", DB "/health?x=1", NULL, false, 400, "x is" },
 	{ "GET", DB "/inject-failure?type=error", NULL, false, 405, "POST" },
 	{ "POST", DB "/inject-failure", NULL, false, 400, "type" },
@@ -264,6 +276,7 @@ static const struct {
 	{ "POST", DB "/reset", NULL, false, 503, "archaic-ebpf run" },
 	{ "POST", DB "/reset?all=1", NULL, false, 400, "all" },
 	{ "GET", DB "/reset", NULL, false, 405, "POST" },
+	// clang-format on
 };
 
 static void test_services_bad_input(void **state)
@@ -273,11 +286,12 @@ static void test_services_bad_input(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct http_answer a;
-		http(bad[i].method, bad[i].url, bad[i].body, bad[i].with_token ? auth_header() : NULL, &a);
-		if (a.status != bad[i].status || !json_str(a.json, "error") || !json_str(a.json, "trace_id") ||
-		    !strstr(a.body, bad[i].says))
-			fail_msg("%s %s %s: status %d (want %d), body %s", bad[i].method, bad[i].url, bad[i].body ?: "",
-				 a.status, bad[i].status, a.body);
+		http(bad[i].method, bad[i].url, bad[i].body,
+		     bad[i].with_token ? auth_header() : NULL, &a);
+		if (a.status != bad[i].status || !json_str(a.json, "error") ||
+		    !json_str(a.json, "trace_id") || !strstr(a.body, bad[i].says))
+			fail_msg("%s %s %s: status %d (want %d), body %s", bad[i].method,
+				 bad[i].url, bad[i].body ?: "", a.status, bad[i].status, a.body);
 		if (a.status == 405 && !strstr(a.allow, bad[i].says))
 			fail_msg("%s %s: Allow is \"%s\"", bad[i].method, bad[i].url, a.allow);
 		http_release(&a);
@@ -289,9 +303,11 @@ static void test_services_bad_input(void **state)
 static void test_services_tokens_of_others_are_refused(void **state)
 {
 	(void)state;
-	static const char *const tokens[] = { "Authorization: Bearer x", "Authorization: Bearer e30.e30.e30",
-					      "Authorization: Basic YTpi", "Authorization: Bearer",
-					      "Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1LTEiLCJlbWFpbCI6ImFAYi5jIiwiZXhwIjo5OTk5OTk5OTk5fQ." };
+	static const char *const tokens[] = {
+		"Authorization: Bearer x", "Authorization: Bearer e30.e30.e30",
+		"Authorization: Basic YTpi", "Authorization: Bearer",
+		"Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1LTEiLCJlbWFpbCI6ImFAYi5jIiwiZXhwIjo5OTk5OTk5OTk5fQ."
+	};
 	need_services();
 
 	for (size_t i = 0; i < ARRAY_SIZE(tokens); i++) {
@@ -327,7 +343,9 @@ static void test_services_cart_lines_are_bounded(void **state)
 	assert_int_equal(http_status("POST", DB "/cart/add", most, NULL), 200);
 	assert_int_equal(http_status("POST", DB "/cart/add", most, NULL), 409);
 	http("GET", DB "/cart/full", NULL, NULL, &a);
-	assert_int_equal(json_num(cJSON_GetArrayItem(cJSON_GetObjectItem(a.json, "items"), 0), "quantity", 0), 1000);
+	assert_int_equal(json_num(cJSON_GetArrayItem(cJSON_GetObjectItem(a.json, "items"), 0),
+				  "quantity", 0),
+			 1000);
 	http_release(&a);
 }
 
@@ -335,7 +353,8 @@ static void test_services_trace_is_passed_on(void **state)
 {
 	(void)state;
 	static const char id[] = "550e8400-e29b-41d4-a716-446655440000";
-	const char *headers[] = { auth_header()[0], "X-Trace-ID: 550e8400-e29b-41d4-a716-446655440000", NULL };
+	const char *headers[] = { auth_header()[0],
+				  "X-Trace-ID: 550e8400-e29b-41d4-a716-446655440000", NULL };
 	const char *broken[] = { auth_header()[0], "X-Trace-ID: not-a-uuid", NULL };
 	struct http_answer a;
 	need_services();
@@ -415,7 +434,9 @@ static void test_services_port_taken_names_the_holder(void **state)
 static void test_services_refuse_off_loopback_without_token(void **state)
 {
 	(void)state;
-	const char *argv[] = { shop_path("db-service"), "--listen", "0.0.0.0", "--port", "8102", NULL };
+	const char *argv[] = {
+		shop_path("db-service"), "--listen", "0.0.0.0", "--port", "8102", NULL
+	};
 	need_services();
 
 	int status = proc_end(proc_start("/dev/null", argv, none), 0, 5000);

@@ -35,7 +35,8 @@ const char *shop_path(const char *name)
 	if (build && *build == '/')
 		snprintf(path, sizeof(paths[0]), "%.2000s/bin/%s", build, name);
 	else
-		snprintf(path, sizeof(paths[0]), "%.2000s/%.1000s/bin/%s", cwd, build ?: "build", name);
+		snprintf(path, sizeof(paths[0]), "%.2000s/%.1000s/bin/%s", cwd, build ?: "build",
+			 name);
 	return path;
 }
 
@@ -143,7 +144,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 	return size * n;
 }
 
-void http(const char *method, const char *url, const char *body, const char *const *headers, struct http_answer *ret)
+void http(const char *method, const char *url, const char *body, const char *const *headers,
+	  struct http_answer *ret)
 {
 	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
 	struct buf b;

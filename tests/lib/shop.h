@@ -31,15 +31,16 @@ int proc_end(pid_t pid, int sig, unsigned ms);
 pid_t proc_service(const char *name, uint16_t port, const char *log, const char *const *env);
 
 struct http_answer {
-	int status;             /* 0: none came */
-	char *body;             /* owned, never NULL */
-	cJSON *json;            /* owned; NULL: not JSON */
+	int status; /* 0: none came */
+	char *body; /* owned, never NULL */
+	cJSON *json; /* owned; NULL: not JSON */
 	char trace_id[64], allow[64];
 	double took_ms;
 };
 
 /** http() - one request. @body: NULL for none. @headers: NULL-ended "Name: value", or NULL. Release the answer. */
-void http(const char *method, const char *url, const char *body, const char *const *headers, struct http_answer *ret);
+void http(const char *method, const char *url, const char *body, const char *const *headers,
+	  struct http_answer *ret);
 void http_release(struct http_answer *a);
 
 /** http_status() - the status of one request, nothing else. */

@@ -33,9 +33,12 @@ static int open_listener(uint16_t port, const char *path)
 {
 	int one = 1;
 	int fd = socket(path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	const struct sockaddr *a = path ? (const struct sockaddr *)&un : (const struct sockaddr *)&in;
+	const struct sockaddr *a = path ? (const struct sockaddr *)&un :
+					  (const struct sockaddr *)&in;
 
 	if (path) {
 		snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
@@ -50,11 +53,13 @@ static int open_listener(uint16_t port, const char *path)
 /* Headers and as much body as Content-Length says: enough for what our own client sends. */
 static bool whole(const char *text, size_t len)
 {
-	const char *end = memmem(text, len, "\r\n\r\n", 4), *length = strcasestr(text, "\r\nContent-Length: ");
+	const char *end = memmem(text, len, "\r\n\r\n", 4),
+		   *length = strcasestr(text, "\r\nContent-Length: ");
 
 	if (!end)
 		return false;
-	return !length || length > end || len - (size_t)(end + 4 - text) >= strtoul(length + 18, NULL, 10);
+	return !length || length > end ||
+		len - (size_t)(end + 4 - text) >= strtoul(length + 18, NULL, 10);
 }
 
 static void serve(struct stub *s, int fd)
@@ -90,7 +95,8 @@ static void serve(struct stub *s, int fd)
 static void *run(void *ctx)
 {
 	struct stub *s = ctx;
-	struct pollfd p[2] = { { .fd = s->listen_fd, .events = POLLIN }, { .fd = s->stop_fd, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = s->listen_fd, .events = POLLIN },
+			       { .fd = s->stop_fd, .events = POLLIN } };
 
 	while (poll(p, 2, -1) >= 0 && !p[1].revents) {
 		int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -151,8 +157,10 @@ void stub_say_json(struct stub *s, int status, const char *json)
 	struct buf b;
 
 	buf_init(&b, 1 << 20);
-	buf_addf(&b, "HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-		 status, strlen(json), json);
+	buf_addf(
+		&b,
+		"HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+		status, strlen(json), json);
 	stub_say(s, buf_str(&b));
 	buf_release(&b);
 }

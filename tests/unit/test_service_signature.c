@@ -41,14 +41,16 @@ static void test_signature_known_answer(void **state)
 	char hex[SIGNATURE_HEX_SIZE];
 
 	signature_hex(secret, NOW, body, strlen(body), hex);
-	assert_string_equal(hex, "29cc951fc439d64c216bbea1a7361669bacc196ec2ea452cfa008c48a61829ad");
+	assert_string_equal(hex,
+			    "29cc951fc439d64c216bbea1a7361669bacc196ec2ea452cfa008c48a61829ad");
 }
 
 static void test_signature_accepts(void **state)
 {
 	(void)state;
 	assert_int_equal(check(header_of(NOW, "", ""), NOW), 0);
-	assert_int_equal(check(header_of(NOW, "v1=00,", ",v0=11"), NOW), 0); /* a secret that is being rolled */
+	assert_int_equal(check(header_of(NOW, "v1=00,", ",v0=11"), NOW),
+			 0); /* a secret that is being rolled */
 	assert_int_equal(check(header_of(NOW - 300, "", ""), NOW), 0);
 	assert_int_equal(check(header_of(NOW + 300, "", ""), NOW), 0);
 }
@@ -70,8 +72,11 @@ static void test_signature_refuses_forged(void **state)
 	snprintf(header, sizeof(header), "%s", header_of(NOW, "", ""));
 	header[2 + 9] = '1';
 	assert_int_equal(check(header, NOW), -EACCES);
-	assert_int_equal(signature_check(secret, header_of(NOW, "", ""), "{}", 2, NOW, &why), -EACCES);
-	assert_int_equal(signature_check("whsec_other", header_of(NOW, "", ""), body, strlen(body), NOW, &why), -EACCES);
+	assert_int_equal(signature_check(secret, header_of(NOW, "", ""), "{}", 2, NOW, &why),
+			 -EACCES);
+	assert_int_equal(signature_check("whsec_other", header_of(NOW, "", ""), body, strlen(body),
+					 NOW, &why),
+			 -EACCES);
 	signature_hex(secret, NOW, body, strlen(body), hex);
 	snprintf(header, sizeof(header), "t=%d,v0=%s", NOW, hex);
 	assert_int_equal(check(header, NOW), -EACCES);
@@ -100,9 +105,13 @@ static void test_trace_ids(void **state)
 {
 	(void)state;
 	char made[TRACE_ID_SIZE], again[TRACE_ID_SIZE];
-	static const char *const bad[] = { "", "550e8400e29b41d4a716446655440000", "550e8400-e29b-41d4-a716-44665544000",
-					   "550e8400-e29b-41d4-a716-4466554400000", "550e8400-e29b-41d4-a716-44665544000g",
-					   "00000000-0000-0000-0000-000000000000", "550e8400-e29b-41d4-a716-44665544000\n" };
+	static const char *const bad[] = { "",
+					   "550e8400e29b41d4a716446655440000",
+					   "550e8400-e29b-41d4-a716-44665544000",
+					   "550e8400-e29b-41d4-a716-4466554400000",
+					   "550e8400-e29b-41d4-a716-44665544000g",
+					   "00000000-0000-0000-0000-000000000000",
+					   "550e8400-e29b-41d4-a716-44665544000\n" };
 
 	trace_id_make(made);
 	trace_id_make(again);
@@ -118,11 +127,14 @@ static void test_trace_ids(void **state)
 static void test_traceparents(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-					   "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-					   "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-					   "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-					   "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x" };
+	static const char *const bad[] = {
+		"",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+		"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+		"00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x"
+	};
 
 	assert_true(traceparent_valid("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -132,9 +144,12 @@ static void test_traceparents(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_signature_known_answer),      cmocka_unit_test(test_signature_accepts),
-		cmocka_unit_test(test_signature_refuses_stale),     cmocka_unit_test(test_signature_refuses_forged),
-		cmocka_unit_test(test_signature_refuses_malformed), cmocka_unit_test(test_trace_ids),
+		cmocka_unit_test(test_signature_known_answer),
+		cmocka_unit_test(test_signature_accepts),
+		cmocka_unit_test(test_signature_refuses_stale),
+		cmocka_unit_test(test_signature_refuses_forged),
+		cmocka_unit_test(test_signature_refuses_malformed),
+		cmocka_unit_test(test_trace_ids),
 		cmocka_unit_test(test_traceparents),
 	};
 

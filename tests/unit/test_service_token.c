@@ -72,7 +72,8 @@ static void test_token_of_another_secret_is_refused(void **state)
 	CLEANUP(freep) char *token = make();
 	struct token_claims c;
 
-	assert_int_equal(token_check("another secret of more than 32 bytes", 36, token, NOW, &c), -EACCES);
+	assert_int_equal(token_check("another secret of more than 32 bytes", 36, token, NOW, &c),
+			 -EACCES);
 }
 
 static void refuse_algorithm(jwt_alg_t alg, const char *key, size_t len)
@@ -101,7 +102,14 @@ static void test_token_of_another_algorithm_is_refused(void **state)
 static void test_token_rubbish_is_refused(void **state)
 {
 	(void)state;
-	static const char *const rubbish[] = { "", ".", "..", "...", "a.b", "a.b.c", "e30.e30.", "\xff.\xff.\xff",
+	static const char *const rubbish[] = { "",
+					       ".",
+					       "..",
+					       "...",
+					       "a.b",
+					       "a.b.c",
+					       "e30.e30.",
+					       "\xff.\xff.\xff",
 					       "eyJhbGciOiJIUzI1NiJ9.bm90IGpzb24.AAAA" };
 	char *long_one = malloc(TOKEN_MAX + 2);
 

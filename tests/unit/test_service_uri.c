@@ -31,8 +31,20 @@ static void test_uri_splits_then_decodes(void **state)
 static void test_uri_refuses(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "", "*", "http://x/", "/%", "/%4", "/%zz", "/a%00b", "/a%0Ab", "/a?x=%7f",
-					   "/%ff", "/%c0%80", "/a#b", "/a?x=1&x=2", "/1/2/3/4/5/6/7/8/9",
+	static const char *const bad[] = { "",
+					   "*",
+					   "http://x/",
+					   "/%",
+					   "/%4",
+					   "/%zz",
+					   "/a%00b",
+					   "/a%0Ab",
+					   "/a?x=%7f",
+					   "/%ff",
+					   "/%c0%80",
+					   "/a#b",
+					   "/a?x=1&x=2",
+					   "/1/2/3/4/5/6/7/8/9",
 					   "/?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -50,11 +62,16 @@ static void test_uri_match_is_exact(void **state)
 		const char *target, *pattern;
 		bool fits;
 	} cases[] = {
-		{ "/cart", "/cart", true },        { "/cart/", "/cart", false },
-		{ "/cart/", "/cart/{id}", false }, { "/cart/x", "/cart/{id}", true },
-		{ "/cart/x/y", "/cart/{id}", false }, { "/car", "/cart", false },
-		{ "/carts", "/cart", false },      { "/Cart", "/cart", false },
-		{ "/", "/cart", false },           { "//cart", "/cart", false },
+		{ "/cart", "/cart", true },
+		{ "/cart/", "/cart", false },
+		{ "/cart/", "/cart/{id}", false },
+		{ "/cart/x", "/cart/{id}", true },
+		{ "/cart/x/y", "/cart/{id}", false },
+		{ "/car", "/cart", false },
+		{ "/carts", "/cart", false },
+		{ "/Cart", "/cart", false },
+		{ "/", "/cart", false },
+		{ "//cart", "/cart", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -114,8 +131,8 @@ static void test_route_find_tells_404_from_405(void **state)
 		struct uri u;
 
 		assert_int_equal(uri_parse(cases[i].target, &u, &why), 0);
-		assert_int_equal(route_find(routes, ARRAY_SIZE(routes), cases[i].method, &u, &found, &param, allow,
-					    sizeof(allow)),
+		assert_int_equal(route_find(routes, ARRAY_SIZE(routes), cases[i].method, &u, &found,
+					    &param, allow, sizeof(allow)),
 				 cases[i].err);
 		assert_string_equal(allow, cases[i].allow);
 		if (!cases[i].err)
@@ -127,8 +144,10 @@ static void test_route_find_tells_404_from_405(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_uri_splits_then_decodes), cmocka_unit_test(test_uri_refuses),
-		cmocka_unit_test(test_uri_match_is_exact),      cmocka_unit_test(test_uri_encode_round_trips),
+		cmocka_unit_test(test_uri_splits_then_decodes),
+		cmocka_unit_test(test_uri_refuses),
+		cmocka_unit_test(test_uri_match_is_exact),
+		cmocka_unit_test(test_uri_encode_round_trips),
 		cmocka_unit_test(test_route_find_tells_404_from_405),
 	};
 

@@ -21,8 +21,9 @@ int cgroup_mount(char ret[static PATH_MAX])
 	while (f && fgets(line, sizeof(line), f)) {
 		char point[PATH_MAX];
 		const char *type = strstr(line, " - ");
-		if (type && !strncmp(type, " - cgroup2 ", 11) && sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1) {
-			strcpy(ret, point);
+		if (type && !strncmp(type, " - cgroup2 ", 11) &&
+		    sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1) {
+			memcpy(ret, point, strlen(point) + 1);
 			return 0;
 		}
 	}
@@ -35,8 +36,9 @@ static int parent_of(const char *dir, char ret[static PATH_MAX])
 
 	if (strlen(dir) >= sizeof(copy))
 		return -ENAMETOOLONG;
-	strcpy(copy, dir);
-	strcpy(ret, dirname(copy));
+	memcpy(copy, dir, strlen(dir) + 1);
+	const char *parent = dirname(copy);
+	memcpy(ret, parent, strlen(parent) + 1);
 	return 0;
 }
 

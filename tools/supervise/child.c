@@ -96,7 +96,8 @@ int child_start(struct child *c, uint64_t now_ns)
 	pid_t supervisor = getpid();
 
 	path_of(c, ".log", path);
-	CLEANUP(closep) int log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	CLEANUP(closep) int log_fd =
+		open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (log_fd < 0)
 		return -errno;
 	CLEANUP(closep) int procs_fd = *c->cgroup ? cgroup_open_procs(c->cgroup) : -1;
@@ -148,7 +149,8 @@ void child_rotate(const struct child *c)
 	CLEANUP(closep) int from = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (from < 0 || fstat(from, &st) || st.st_size < CHILD_LOG_MAX)
 		return;
-	CLEANUP(closep) int to = open(old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	CLEANUP(closep) int to =
+		open(old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 	for (off_t left = st.st_size; to >= 0 && left > 0;) {
 		ssize_t n = copy_file_range(from, NULL, to, NULL, (size_t)left, 0);
 		if (n <= 0)

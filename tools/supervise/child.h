@@ -28,7 +28,7 @@ struct child {
 	char *argv[CHILD_ARGS_MAX + 1]; /* borrowed */
 	char cgroup[PATH_MAX];          /* "": none */
 	const char *run_dir;            /* borrowed */
-	pid_t pid;                      /* 0: not running */
+	pid_t pid;        /* 0: not running */
 	uint64_t started_ns, restart_at_ns; /* CLOCK_MONOTONIC; restart_at_ns 0: not waiting */
 	uint64_t backoff_ns;            /* of the last restart */
 	unsigned int restarts;

@@ -57,7 +57,8 @@ static int on_entry(void *ctx, const char *name, const char *key, const char *va
 	struct child *c = section(r, name);
 
 	if (!c)
-		r->flaw = "a section is a name ([A-Za-z0-9._-], shorter than 64), and at most 32 fit";
+		r->flaw =
+			"a section is a name ([A-Za-z0-9._-], shorter than 64), and at most 32 fit";
 	else if (strcmp(key, "command") != 0)
 		r->flaw = "the only key is command";
 	else
@@ -65,7 +66,8 @@ static int on_entry(void *ctx, const char *name, const char *key, const char *va
 	return !r->flaw;
 }
 
-int children_load(const char *path, struct child *children, size_t *nr, char **words, char *why, size_t size)
+int children_load(const char *path, struct child *children, size_t *nr, char **words, char *why,
+		  size_t size)
 {
 	CLEANUP(freep) char *text = malloc(WORDS_MAX);
 	struct reading r = { .children = children, .words = text };
@@ -81,7 +83,9 @@ int children_load(const char *path, struct child *children, size_t *nr, char **w
 	}
 	if (line > 0 || !r.nr) {
 		snprintf(why, size, "%.200s line %d: %s", path, line,
-			 r.flaw ?: r.nr ? "this is not [NAME] or command = PROGRAM ARGS" : "no [NAME] section");
+			 r.flaw       ?:
+				 r.nr ? "this is not [NAME] or command = PROGRAM ARGS" :
+					"no [NAME] section");
 		return -EINVAL;
 	}
 	*nr = r.nr;

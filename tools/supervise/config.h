@@ -20,6 +20,7 @@
  * @words: set to the memory that argv points into; the caller's to keep while the children are used, and to free().
  * @why: filled on failure. 0, -EINVAL or -errno.
  */
-int children_load(const char *path, struct child *children, size_t *nr, char **words, char *why, size_t size);
+int children_load(const char *path, struct child *children, size_t *nr, char **words, char *why,
+		  size_t size);
 
 #endif

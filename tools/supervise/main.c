@@ -96,7 +96,8 @@ static int load(struct supervisor *s, char **args, char **words)
 	const char *slash = strrchr(args[0], '/');
 	const char *name = s->name ?: slash ? slash + 1 : args[0];
 	if (!child_name_valid(name)) {
-		log_error("the name is %s; it must be of [A-Za-z0-9._-], shorter than %d", name, CHILD_NAME_MAX);
+		log_error("the name is %s; it must be of [A-Za-z0-9._-], shorter than %d", name,
+			  CHILD_NAME_MAX);
 		return -EINVAL;
 	}
 	snprintf(s->children[0].name, CHILD_NAME_MAX, "%s", name);
@@ -144,7 +145,8 @@ static int prepare(struct supervisor *s)
 		c->run_dir = s->run_dir;
 		if (!*mount)
 			continue;
-		snprintf(c->cgroup, sizeof(c->cgroup), "%.2000s%.1000s/%s", mount, s->cgroup_parent, c->name);
+		snprintf(c->cgroup, sizeof(c->cgroup), "%.2000s%.1000s/%s", mount, s->cgroup_parent,
+			 c->name);
 		int err = child_prepare(c);
 		if (err) {
 			log_error("cannot use the cgroup %s: %s", c->cgroup,
@@ -168,10 +170,11 @@ static void start_due(struct supervisor *s, uint64_t now_ns)
 			c->restart_at_ns = now_ns + c->backoff_ns;
 			continue;
 		}
-		log_as(c->name, LOG_LEVEL_INFO, NULL, "started as pid %d%s%s", c->pid, *c->cgroup ? " in " : "",
-		       c->cgroup);
+		log_as(c->name, LOG_LEVEL_INFO, NULL, "started as pid %d%s%s", c->pid,
+		       *c->cgroup ? " in " : "", c->cgroup);
 		if (err)
-			log_as(c->name, LOG_LEVEL_WARNING, NULL, "cannot write the pid file: %s", strerror(-err));
+			log_as(c->name, LOG_LEVEL_WARNING, NULL, "cannot write the pid file: %s",
+			       strerror(-err));
 	}
 }
 
@@ -186,11 +189,15 @@ static void reaped(struct supervisor *s, pid_t pid, int status, uint64_t now_ns)
 		if (s->stopping)
 			return;
 		if (WIFSIGNALED(status))
-			log_as(c->name, LOG_LEVEL_WARNING, NULL, "died of signal %d after %.1f s; starting again in %u ms",
-			       WTERMSIG(status), up_s, (unsigned int)(c->backoff_ns / NSEC_PER_MSEC));
+			log_as(c->name, LOG_LEVEL_WARNING, NULL,
+			       "died of signal %d after %.1f s; starting again in %u ms",
+			       WTERMSIG(status), up_s,
+			       (unsigned int)(c->backoff_ns / NSEC_PER_MSEC));
 		else
-			log_as(c->name, LOG_LEVEL_WARNING, NULL, "exited with %d after %.1f s; starting again in %u ms",
-			       WEXITSTATUS(status), up_s, (unsigned int)(c->backoff_ns / NSEC_PER_MSEC));
+			log_as(c->name, LOG_LEVEL_WARNING, NULL,
+			       "exited with %d after %.1f s; starting again in %u ms",
+			       WEXITSTATUS(status), up_s,
+			       (unsigned int)(c->backoff_ns / NSEC_PER_MSEC));
 		return;
 	}
 	/* Somebody's orphan: being the subreaper, we have buried it. */
@@ -221,7 +228,8 @@ static void kill_rest(struct supervisor *s)
 	for (size_t i = 0; i < s->nr; i++) {
 		if (!s->children[i].pid)
 			continue;
-		log_as(s->children[i].name, LOG_LEVEL_WARNING, NULL, "did not stop in time: killed");
+		log_as(s->children[i].name, LOG_LEVEL_WARNING, NULL,
+		       "did not stop in time: killed");
 		kill(s->children[i].pid, SIGKILL);
 		if (*s->children[i].cgroup)
 			cgroup_kill(s->children[i].cgroup);

@@ -44,9 +44,10 @@ static int take_url(struct options *o, size_t i, const char *url, size_t len)
 {
 	while (len && url[len - 1] == '/')
 		len--;
-	if (len < 8 || len >= sizeof(o->urls[i]) || (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)) {
-		fprintf(stderr, "%.*s is no address; it must look like http://127.0.0.1:8001\n", (int)MIN(len, (size_t)200),
-			url);
+	if (len < 8 || len >= sizeof(o->urls[i]) ||
+	    (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)) {
+		fprintf(stderr, "%.*s is no address; it must look like http://127.0.0.1:8001\n",
+			(int)MIN(len, (size_t)200), url);
 		return -EINVAL;
 	}
 	memcpy(o->urls[i], url, len);
@@ -99,18 +100,25 @@ static int take_option(struct options *o, int c, const char *value)
 
 	switch (c) {
 	case 'u':
-		return text_to_u64(value, 1, USERS_MAX, &o->users) ? complain("users", value, "1 to 256") : 0;
+		return text_to_u64(value, 1, USERS_MAX, &o->users) ?
+			complain("users", value, "1 to 256") :
+			0;
 	case 'r':
 		return text_to_double(value, 0.1, RATE_MAX, &o->traffic.rate_per_s) ?
-			       complain("rate", value, "0.1 to 5000") : 0;
+			complain("rate", value, "0.1 to 5000") :
+			0;
 	case 'd':
-		if (text_to_duration_ns(value, &o->duration_ns) || !o->duration_ns || o->duration_ns > 86400 * NSEC_PER_SEC)
+		if (text_to_duration_ns(value, &o->duration_ns) || !o->duration_ns ||
+		    o->duration_ns > 86400 * NSEC_PER_SEC)
 			return complain("duration", value, "a time above 0, at most 24h");
 		return 0;
 	case 's':
-		return text_to_u64(value, 1, 3600000, &o->slow_ms) ? complain("slow-ms", value, "1 to 3600000") : 0;
+		return text_to_u64(value, 1, 3600000, &o->slow_ms) ?
+			complain("slow-ms", value, "1 to 3600000") :
+			0;
 	case 't':
-		if (text_to_duration_ns(value, &ns) || ns < NSEC_PER_MSEC || ns > 3600 * NSEC_PER_SEC)
+		if (text_to_duration_ns(value, &ns) || ns < NSEC_PER_MSEC ||
+		    ns > 3600 * NSEC_PER_SEC)
 			return complain("timeout", value, "1ms to 1h");
 		o->traffic.timeout_ms = (unsigned int)(ns / NSEC_PER_MSEC);
 		return 0;
@@ -136,7 +144,9 @@ static int read_options(int argc, char **argv, struct options *o)
 					       { 0 } };
 	int c;
 
-	*o = (struct options){ .users = 16, .duration_ns = 60 * NSEC_PER_SEC, .slow_ms = 500,
+	*o = (struct options){ .users = 16,
+			       .duration_ns = 60 * NSEC_PER_SEC,
+			       .slow_ms = 500,
 			       .traffic = { .rate_per_s = 100, .timeout_ms = 15000 } };
 	if (default_urls(o))
 		return -EINVAL;
@@ -160,8 +170,10 @@ static void watch(uint64_t duration_ns, const sigset_t *signals)
 
 	while (next_ns < start_ns + duration_ns) {
 		next_ns = MIN(next_ns + NSEC_PER_SEC, start_ns + duration_ns);
-		uint64_t now_ns = clock_mono_ns(), wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
-		struct timespec ts = { .tv_sec = (time_t)(wait_ns / NSEC_PER_SEC), .tv_nsec = (long)(wait_ns % NSEC_PER_SEC) };
+		uint64_t now_ns = clock_mono_ns(),
+			 wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+		struct timespec ts = { .tv_sec = (time_t)(wait_ns / NSEC_PER_SEC),
+				       .tv_nsec = (long)(wait_ns % NSEC_PER_SEC) };
 		bool stop = sigtimedwait(signals, NULL, &ts) > 0;
 		tally_second();
 		if (stop)
@@ -192,14 +204,16 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	curl_global_init(CURL_GLOBAL_ALL);
 	if (getrandom(&random, sizeof(random), 0) < 0)
-		fprintf(stderr, "no random numbers (%s): users are told apart by our pid\n", strerror(errno));
+		fprintf(stderr, "no random numbers (%s): users are told apart by our pid\n",
+			strerror(errno));
 	snprintf(o.traffic.run, sizeof(o.traffic.run), "%08x", random);
 	tally_init(stdout, o.slow_ms * NSEC_PER_MSEC);
 
 	for (; nr < o.users; nr++) {
 		users[nr] = (struct user){ .traffic = &o.traffic, .nr = (unsigned int)nr };
 		if (pthread_create(&threads[nr], NULL, user_run, &users[nr])) {
-			fprintf(stderr, "only %" PRIu64 " of %" PRIu64 " users could be started\n", nr, o.users);
+			fprintf(stderr, "only %" PRIu64 " of %" PRIu64 " users could be started\n",
+				nr, o.users);
 			break;
 		}
 	}

@@ -44,12 +44,15 @@ static void write_request(const struct tally_request *r, double took_ms)
 	}
 	g.lines++;
 	buf_init(&b, 4096);
-	buf_addf(&b, "{\"kind\":\"%s\",\"wall_ms\":%" PRId64 ",\"started_wall_ms\":%" PRId64 ",\"took_ms\":%.1f,\"service\":",
-		 r->failed ? "failed" : "slow", clock_mono_to_wall_ms(r->ended_ns), clock_mono_to_wall_ms(r->started_ns),
-		 took_ms);
+	buf_addf(&b,
+		 "{\"kind\":\"%s\",\"wall_ms\":%" PRId64 ",\"started_wall_ms\":%" PRId64
+		 ",\"took_ms\":%.1f,\"service\":",
+		 r->failed ? "failed" : "slow", clock_mono_to_wall_ms(r->ended_ns),
+		 clock_mono_to_wall_ms(r->started_ns), took_ms);
 	text_json(&b, r->service);
-	buf_addf(&b, ",\"method\":\"%s\",\"path\":\"%s\",\"status\":%d,\"trace_id\":\"%s\",\"why\":", r->method, r->path,
-		 r->status, r->trace_id);
+	buf_addf(&b,
+		 ",\"method\":\"%s\",\"path\":\"%s\",\"status\":%d,\"trace_id\":\"%s\",\"why\":",
+		 r->method, r->path, r->status, r->trace_id);
 	text_json(&b, r->why);
 	fprintf(g.to, "%s}\n", buf_str(&b));
 	fflush(g.to);
@@ -95,9 +98,11 @@ void tally_second(void)
 	pthread_mutex_lock(&g.lock);
 	qsort(g.took_ms, g.nr_samples, sizeof(g.took_ms[0]), by_size);
 	fprintf(g.to,
-		"{\"kind\":\"second\",\"wall_ms\":%" PRId64 ",\"requests\":%u,\"errors\":%u,\"slow\":%u,\"in_flight\":%u,"
+		"{\"kind\":\"second\",\"wall_ms\":%" PRId64
+		",\"requests\":%u,\"errors\":%u,\"slow\":%u,\"in_flight\":%u,"
 		"\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"lines_dropped\":%u}\n",
-		clock_wall_ms(), g.requests, g.errors, g.slow, g.in_flight, quantile(.5), quantile(.99), g.lines_dropped);
+		clock_wall_ms(), g.requests, g.errors, g.slow, g.in_flight, quantile(.5),
+		quantile(.99), g.lines_dropped);
 	fflush(g.to);
 	g.requests = g.errors = g.slow = g.lines = g.lines_dropped = g.nr_samples = 0;
 	pthread_mutex_unlock(&g.lock);

@@ -75,8 +75,10 @@ static void make_trace(char ret[static TALLY_TRACE_SIZE])
 		b[0] = 1;
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(ret, TALLY_TRACE_SIZE, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-		 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	snprintf(ret, TALLY_TRACE_SIZE,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		 b[15]);
 }
 
 static struct curl_slist *make_headers(const struct session *s, const char *trace_id, bool has_body)
@@ -113,8 +115,8 @@ static void set_options(struct session *s, const char *url, const char *method, 
 }
 
 /* One request in its slot. The status, 0 where no answer came, -1 when stopping. @ok2: another status that is no failure. */
-static int ask(struct session *s, const char *service, const char *base, const char *method, const char *path,
-	       const char *body, int ok2)
+static int ask(struct session *s, const char *service, const char *base, const char *method,
+	       const char *path, const char *body, int ok2)
 {
 	struct tally_request r = { .service = service, .method = method, .path = path, .why = "" };
 	char url[768];
@@ -137,7 +139,8 @@ static int ask(struct session *s, const char *service, const char *base, const c
 		r.why = curl_easy_strerror(code);
 	r.status = (int)status;
 	/* What was given up at the end of the run is nobody's failure. */
-	r.failed = code != CURLE_ABORTED_BY_CALLBACK && (status < 200 || status > 299) && status != ok2;
+	r.failed = code != CURLE_ABORTED_BY_CALLBACK && (status < 200 || status > 299) &&
+		status != ok2;
 	tally_end(&r);
 	curl_slist_free_all(headers);
 	return r.status;
@@ -152,7 +155,7 @@ static void take_token(struct session *s)
 		return;
 	const char *token = json_str(j, "access_token");
 	if (token && strlen(token) < sizeof(s->token))
-		strcpy(s->token, token);
+		memcpy(s->token, token, strlen(token) + 1);
 }
 
 static void log_in(struct session *s)
@@ -161,7 +164,8 @@ static void log_in(struct session *s)
 	char body[160];
 
 	s->token[0] = '\0';
-	snprintf(body, sizeof(body), "{\"email\":\"%s\",\"password\":\"traffic of %s\"}", s->email, s->u->traffic->run);
+	snprintf(body, sizeof(body), "{\"email\":\"%s\",\"password\":\"traffic of %s\"}", s->email,
+		 s->u->traffic->run);
 	if (!s->signed_up) {
 		int status = ask(s, "auth", base, "POST", "/signup", body, 409);
 		s->signed_up = status == 201 || status == 409;
@@ -171,7 +175,8 @@ static void log_in(struct session *s)
 		if (status == 200)
 			take_token(s);
 		else if (status == 401)
-			s->signed_up = false; /* auth was started again, and keeps its users in memory */
+			s->signed_up =
+				false; /* auth was started again, and keeps its users in memory */
 	}
 }
 
@@ -180,7 +185,8 @@ static void journey(struct session *s, unsigned int nr)
 	const struct traffic *t = s->u->traffic;
 	char body[64];
 
-	snprintf(body, sizeof(body), "{\"product_id\":\"p%u\",\"quantity\":%u}", (s->u->nr + nr) % 5 + 1, nr % 3 + 1);
+	snprintf(body, sizeof(body), "{\"product_id\":\"p%u\",\"quantity\":%u}",
+		 (s->u->nr + nr) % 5 + 1, nr % 3 + 1);
 	int listed = ask(s, "product", t->product_url, "GET", "/products", NULL, 401);
 	int added = ask(s, "product", t->product_url, "POST", "/cart/add", body, 401);
 	ask(s, "product", t->product_url, "GET", "/cart", NULL, 401);
@@ -195,7 +201,8 @@ void *user_run(void *user)
 {
 	struct session s = { .u = user };
 
-	snprintf(s.email, sizeof(s.email), "user-%s-%u@traffic.example", s.u->traffic->run, s.u->nr);
+	snprintf(s.email, sizeof(s.email), "user-%s-%u@traffic.example", s.u->traffic->run,
+		 s.u->nr);
 	buf_init(&s.answer, ANSWER_MAX);
 	s.curl = curl_easy_init();
 	for (unsigned int nr = 0; s.curl && !atomic_load(&stopping); nr++) {
