@@ -12,7 +12,7 @@
 
 static struct config c;
 static struct problem p;
-static char *no_env[] = { NULL };
+static const char *no_env[] = { NULL };
 
 static int reset(void **state)
 {
@@ -27,14 +27,20 @@ static int parse(const char *text)
 	return config_parse_file_text(&c, "x.conf", text, strlen(text), &p);
 }
 
-/* A load without any file: the machine that tests may have one of its own. */
-static int load(int argc, char *const argv[], char *const env[])
+/* main()'s types say char *, though nothing is written to. */
+static int load_all(int argc, const char *const argv[], const char *const env[])
 {
-	char *all[16] = { "--config", "/dev/null" };
+	return config_load(argc, (char *const *)argv, (char *const *)env, &c, &p);
+}
+
+/* A load without any file: the machine that tests may have one of its own. */
+static int load(int argc, const char *const argv[], const char *const env[])
+{
+	const char *all[16] = { "--config", "/dev/null" };
 
 	for (int i = 0; i < argc; i++)
 		all[i + 2] = argv[i];
-	return config_load(argc + 2, all, env, &c, &p);
+	return load_all(argc + 2, all, env);
 }
 
 static void test_config_defaults(void **state)
@@ -190,15 +196,15 @@ static void test_config_precedence(void **state)
 	static const char text[] = "[daemon]\nmode = observe\n[observe]\ntick = 2s\nslow = 2s\n"
 				   "[prometheus]\nurl = http://file\n";
 	char env_config[64];
-	char *env[] = { env_config, "ARCHAIC_TICK=3s", "ARCHAIC_SLOW=3s", "PROMETHEUS_URL=http://env", NULL };
-	char *argv[] = { "--slow=4s", "--no-discover", "--faults-enabled", "--port-operator", "9005" };
+	const char *env[] = { env_config, "ARCHAIC_TICK=3s", "ARCHAIC_SLOW=3s", "PROMETHEUS_URL=http://env", NULL };
+	const char *argv[] = { "--slow=4s", "--no-discover", "--faults-enabled", "--port-operator", "9005" };
 
 	(void)state;
 	snprintf(env_config, sizeof(env_config), "ARCHAIC_CONFIG=%s", path);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
-	int err = config_load(ARRAY_SIZE(argv), argv, env, &c, &p);
+	int err = load_all((int)ARRAY_SIZE(argv), argv, env);
 	unlink(path);
 	if (err)
 		fail_msg("%s", p.detail);
@@ -216,7 +222,7 @@ static void test_config_precedence(void **state)
 static void test_config_command_line_errors(void **state)
 {
 	static const struct {
-		char *word, *says;
+		const char *word, *says;
 	} cases[] = {
 		{ "--mood", "unknown option --mood" },
 		{ "--no-tick", "unknown option --no-tick" },
@@ -230,13 +236,13 @@ static void test_config_command_line_errors(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		reset(state);
 		struct config before = c;
-		char *argv[] = { cases[i].word };
+		const char *argv[] = { cases[i].word };
 		assert_int_equal(load(1, argv, no_env), -EINVAL);
 		if (!strstr(p.detail, cases[i].says))
 			fail_msg("%s: says %s", cases[i].word, p.detail);
 		assert_memory_equal(&before, &c, sizeof(c)); /* untouched on failure */
 	}
-	char *env[] = { "ARCHAIC_MODE=wild", "ARCHAIC_UNKNOWN=x", NULL };
+	const char *env[] = { "ARCHAIC_MODE=wild", "ARCHAIC_UNKNOWN=x", NULL };
 	assert_int_equal(load(0, NULL, env), -EINVAL);
 	assert_non_null(strstr(p.detail, "ARCHAIC_MODE is wild"));
 }
@@ -244,7 +250,7 @@ static void test_config_command_line_errors(void **state)
 static void test_config_checks_the_whole(void **state)
 {
 	static const struct {
-		char *argv[2], *says;
+		const char *argv[2], *says;
 	} cases[] = {
 		{ { "--listen=0.0.0.0", "--tick=1s" }, "a loopback address, or token_file" },
 		{ { "--listen=localhost", "--tick=1s" }, "a numeric IPv4 or IPv6 address" },
@@ -261,11 +267,11 @@ static void test_config_checks_the_whole(void **state)
 		if (!strstr(p.detail, cases[i].says))
 			fail_msg("%s: says %s", cases[i].argv[0], p.detail);
 	}
-	char *with_token[] = { "--listen=0.0.0.0", "--token-file=/etc/token" };
+	const char *with_token[] = { "--listen=0.0.0.0", "--token-file=/etc/token" };
 	assert_int_equal(load(2, with_token, no_env), 0);
 
 	memset(long_dir + strlen(long_dir), 'd', 120);
-	char *argv[] = { long_dir };
+	const char *argv[] = { long_dir };
 	assert_int_equal(load(1, argv, no_env), -EINVAL);
 	assert_non_null(strstr(p.detail, "too long for a socket"));
 
