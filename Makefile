@@ -113,7 +113,8 @@ $(B)/flags.stamp: FORCE
 
 # ---- BPF: compile, strip DWARF, make the skeleton
 
-BPF_CFLAGS := -g -O2 -std=gnu17 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -I. -Ibpf \
+# vmlinux.h comes first whatever a header's order of includes: abi.h needs its integer types.
+BPF_CFLAGS := -g -O2 -std=gnu17 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -I. -Ibpf -include vmlinux.h \
 	-Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations
 define bpf_compile
 	$(say) BPF $@

@@ -126,6 +126,7 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	u16 sk_protocol;
+	u8 sk_shutdown;
 };
 
 struct bpf_raw_tracepoint_args {
