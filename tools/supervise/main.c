@@ -148,6 +148,13 @@ static int prepare(struct supervisor *s)
 		snprintf(c->cgroup, sizeof(c->cgroup), "%.2000s%.1000s/%s", mount, s->cgroup_parent,
 			 c->name);
 		int err = child_prepare(c);
+		if (err == -EROFS || err == -EACCES || err == -EPERM) {
+			/* In a container, for one: better without a cgroup of its own than not at all. */
+			log_warning("cannot make the cgroup %s (%s): %s shares ours", c->cgroup,
+				    strerror(-err), c->name);
+			c->cgroup[0] = '\0';
+			continue;
+		}
 		if (err) {
 			log_error("cannot use the cgroup %s: %s", c->cgroup,
 				  err == -EBUSY ? "a process lives in it" : strerror(-err));
