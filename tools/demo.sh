@@ -50,6 +50,9 @@ ours='[]' # names of the daemon's BPF programs, noted while it runs
 old='[]'  # ids of all programs there were before
 traffic_pid=
 check_settings
+for program in bpftool tc iptables-save ip6tables-save; do
+	command -v "$program" >/dev/null || die "$program is missing: tools/setup.sh installs it"
+done
 RUN_DIR=$(mktemp -d /run/archaic-demo.XXXXXX)
 STATE_DIR=$RUN_DIR/state
 CGROUP_PARENT=/${RUN_DIR##*/}
