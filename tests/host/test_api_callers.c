@@ -144,14 +144,14 @@ static void test_api_names_who_holds_a_port(void **state)
 	struct server_config c = rig_config();
 	struct problem p;
 	uint16_t port;
-	char wanted[64];
+	char wanted[96];
 
 	rig_need(state);
 	assert_int_equal(listen_tcp("127.0.0.1", 0, "", &fd, &port, &p), 0);
 	c.port_detector = port;
 	assert_int_equal(server_start(&c, &fake_control_ops, &fake, &server, &p), -EADDRINUSE);
-	snprintf(wanted, sizeof(wanted),
-		 "port %u on 127.0.0.1 is taken by test_api_caller (process %d)", port, getpid());
+	snprintf(wanted, sizeof(wanted), "port %u on 127.0.0.1 is taken by %.15s (process %d)",
+		 port, program_invocation_short_name, getpid());
 	if (!strstr(p.detail, wanted) || !strstr(p.detail, "--port-detector"))
 		fail_msg("%s", p.detail);
 	/* Nothing of the attempt is left. */

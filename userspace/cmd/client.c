@@ -30,10 +30,17 @@ static int no_daemon(struct cli *c, int err, const char *why)
 	if (err == -ETIMEDOUT)
 		return cli_complain(c, CLI_FAILED, "the daemon did not answer on %s in time",
 				    c->socket);
+	if (err != -EHOSTUNREACH)
+		return cli_complain(c, CLI_FAILED, "the call to the daemon on %s failed: %s",
+				    c->socket, why);
+	if (!access(c->socket, F_OK) && access(c->socket, W_OK))
+		return cli_complain(c, CLI_NO_DAEMON,
+				    "%s is for root and group archaic; say it with sudo",
+				    c->socket);
 	return cli_complain(
 		c, CLI_NO_DAEMON,
-		"no daemon answers on %s (%s); start one: archaic-ebpf run, or name its socket with --socket",
-		c->socket, why);
+		"no daemon answers on %s; start one: archaic-ebpf run, or name its socket with --socket",
+		c->socket);
 }
 
 static int refused(struct cli *c, const struct http_client_response *r)

@@ -8,11 +8,8 @@
 
 #include "base/json.h"
 #include "fault/fault.h"
-#include "kernel/netfilter.h"
 #include "kernel/observer.h"
-#include "kernel/qdisc.h"
-
-#define LOOPBACK_IFINDEX 1
+#include "kernel/probe.h"
 
 static void add(cJSON *items, const char *area, const char *name, bool ok, const char *backend,
 		const char *says, const char *advice)
@@ -55,8 +52,8 @@ static void look_at_kernel(cJSON *items)
 	    root ? NULL : "Say it again with sudo.");
 }
 
-/* Field 5 is the mount point, the type follows " - ". True for the first mount of @type with @option among its super options. */
-static bool find_mount(const char *type, const char *option, char *where, size_t size)
+/* Field 5 is the mount point, the type follows " - ". */
+static bool find_mount(const char *type, char *where, size_t size)
 {
 	CLEANUP(fclosep) FILE *f = fopen("/proc/self/mountinfo", "re");
 	char line[4096], point[256], kind[64];
@@ -66,7 +63,7 @@ static bool find_mount(const char *type, const char *option, char *where, size_t
 		if (!rest || sscanf(line, "%*s %*s %*s %*s %255s", point) != 1 ||
 		    sscanf(rest, " - %63s", kind) != 1)
 			continue;
-		if (strcmp(kind, type) != 0 || (option && !strstr(rest, option)))
+		if (strcmp(kind, type) != 0)
 			continue;
 		snprintf(where, size, "%s", point);
 		return true;
@@ -76,9 +73,9 @@ static bool find_mount(const char *type, const char *option, char *where, size_t
 
 static void look_at_cgroups(cJSON *items)
 {
-	char v2[256], v1[256], says[640];
+	char v2[256], says[512];
 
-	if (!find_mount("cgroup2", NULL, v2, sizeof(v2))) {
+	if (!find_mount("cgroup2", v2, sizeof(v2))) {
 		add(items, "machine", "cgroup v2", false, NULL,
 		    "cgroup v2 is not mounted: nothing can be attached.",
 		    "mount -t cgroup2 none /sys/fs/cgroup/unified");
@@ -86,47 +83,17 @@ static void look_at_cgroups(cJSON *items)
 	}
 	snprintf(says, sizeof(says), "cgroup v2 is mounted at %s.", v2);
 	add(items, "machine", "cgroup v2", true, NULL, says, NULL);
-	/* Before 5.15 a socket has one cgroup pointer, which these two take for themselves. */
-	if (find_mount("cgroup", "net_cls", v1, sizeof(v1)) ||
-	    find_mount("cgroup", "net_prio", v1, sizeof(v1))) {
-		snprintf(
-			says, sizeof(says),
-			"cgroup v1's network controllers are mounted at %s; before Linux 5.15, whoever uses them takes new sockets out of their v2 cgroup.",
-			v1);
-		add(items, "machine", "cgroup v1", true, NULL, says,
-		    "Nothing to do on 5.15 or newer, or where nobody uses net_cls and net_prio.");
-	}
 }
 
 static void look_for_conflicts(cJSON *items)
 {
-	struct qdisc_info q;
-	char says[256];
-	int others = netfilter_others();
+	const struct probe *p = probe_cached();
 
-	if (others > 0) {
-		snprintf(
-			says, sizeof(says),
-			"%d firewall rules or tables of others stand in this network namespace; ours are added behind them and are found by their comment.",
-			others);
-		add(items, "conflicts", "firewall", true, NULL, says,
-		    "A manager that rewrites all rules ends a fault early; the daemon then reports it failed.");
-	} else {
-		add(items, "conflicts", "firewall", true, NULL,
-		    others ? "The firewall's rules cannot be read." :
-			     "No firewall rules of others.",
-		    NULL);
-	}
-	if (qdisc_look(LOOPBACK_IFINDEX, &q))
-		return;
-	bool foreign = q.root == QDISC_ROOT_FOREIGN;
-	snprintf(
-		says, sizeof(says),
-		foreign ?
-			"lo has a %s qdisc of somebody's; it is left alone, and delays use another back end." :
-			"lo has no qdisc of others (%s).",
-		q.kind);
-	add(items, "conflicts", "qdisc", true, NULL, says, NULL);
+	for (size_t i = 0; i < p->nr_conflicts; i++)
+		add(items, "conflicts", "in the way", true, NULL, p->conflicts[i], NULL);
+	if (!p->nr_conflicts)
+		add(items, "conflicts", "none", true, NULL,
+		    "No firewall manager, foreign qdisc or cgroup v1 user is in the way.", NULL);
 }
 
 /* ---- what we make of it */
@@ -163,7 +130,7 @@ static const char *why_unavailable(const cJSON *type)
 	const cJSON *b;
 
 	cJSON_ArrayForEach(b, cJSON_GetObjectItemCaseSensitive(type, "backends"))
-		if (json_str(b, "why"))
+		if (json_str(b, "why") && *json_str(b, "why"))
 			return json_str(b, "why");
 	return "This kernel has none of its back ends.";
 }
