@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "fault_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/util.h"
+#include "fault/undo.h"
+#include "kernel/cgroup.h"
+#include "kernel/netfilter.h"
+#include "kernel/qdisc.h"
+#include "kernel/tc.h"
+#include "netns.h"
+
+#define BODY_JSON                                                                                        \
+	"{\"items\":[{\"id\":\"p1\",\"name\":\"Widget \\\"one\\\"\",\"price\":9.99,\"stock\":100}," \
+	"{\"id\":\"p2\",\"name\":\"Go\",\"price\": 100 ,\"stock\":5}]}"
+
+bool fault_rig_available(const char *name)
+{
+	char root[PATH_MAX];
+
+	if (geteuid() == 0 && cgroup_root(root) == 0)
+		return true;
+	print_message("SKIP %s: needs root and cgroup v2\n", name);
+	return false;
+}
+
+/* ---- the server */
+
+static void reply(int fd, const char *path)
+{
+	char text[4096];
+	bool json = !strncmp(path, "/json", 5) || !strncmp(path, "/gzip", 5);
+	const char *body = json ? BODY_JSON : "hello, this is text\n";
+
+	if (!strncmp(path, "/none", 5))
+		snprintf(text, sizeof(text), "HTTP/1.1 204 No Content\r\n\r\n");
+	else
+		snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n%s",
+			 json ? "application/json" : "text/plain",
+			 !strncmp(path, "/gzip", 5) ? "Content-Encoding: gzip\r\n" : "", strlen(body), body);
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		return;
+}
+
+/* All requests that came, one answer each, in as many sends. */
+static void *serve(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	char buf[65536];
+	size_t n = 0;
+
+	for (;;) {
+		ssize_t got = recv(fd, buf + n, sizeof(buf) - 1 - n, 0);
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		buf[n] = '\0';
+		for (char *end; (end = strstr(buf, "\r\n\r\n"));) {
+			char path[256] = "/";
+
+			sscanf(buf, "%*15s %255s", path);
+			reply(fd, path);
+			end += 4;
+			n -= (size_t)(end - buf);
+			memmove(buf, end, n + 1);
+		}
+	}
+	close(fd);
+	return NULL;
+}
+
+static int listen_at(int family, uint16_t port)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000001) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	int err = family == AF_INET ? bind(fd, (void *)&in, sizeof(in)) : bind(fd, (void *)&in6, sizeof(in6));
+	if (err < 0 || listen(fd, 512) < 0)
+		_exit(2);
+	return fd;
+}
+
+static _Noreturn void server_main(int family, const uint16_t port[2], int procs_fd, int ready_fd)
+{
+	struct pollfd p[2];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (write(procs_fd, "0", 1) != 1)
+		_exit(3);
+	for (int i = 0; i < 2; i++)
+		p[i] = (struct pollfd){ .fd = listen_at(family, port[i]), .events = POLLIN };
+	if (write(ready_fd, "r", 1) != 1)
+		_exit(4);
+	for (;;) {
+		poll(p, 2, -1);
+		for (int i = 0; i < 2; i++) {
+			pthread_t t;
+			int one = 1;
+
+			if (!(p[i].revents & POLLIN))
+				continue;
+			int fd = accept(p[i].fd, NULL, NULL);
+			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+			if (fd >= 0 && pthread_create(&t, NULL, serve, (void *)(intptr_t)fd) == 0)
+				pthread_detach(t);
+		}
+	}
+}
+
+static int rig_family;
+
+static void start_server(struct fault_rig *r)
+{
+	char path[300];
+	int ready[2];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", r->cgroup_dir);
+	CLEANUP(closep) int procs = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(procs >= 0);
+	assert_int_equal(pipe(ready), 0);
+	r->server = fork();
+	assert_true(r->server >= 0);
+	if (r->server == 0)
+		server_main(rig_family, (uint16_t[]){ r->port, r->other_port }, procs, ready[1]);
+	char c;
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	r->service.pids[0] = r->server;
+	r->service.nr_pids = 1;
+	r->service.main_start_ticks = undo_start_ticks(r->server);
+}
+
+void fault_rig_start(struct fault_rig *r, int family)
+{
+	char root[PATH_MAX];
+	static int nr;
+
+	*r = (struct fault_rig){ .port = 18001, .other_port = 18002 };
+	rig_family = family;
+	assert_int_equal(netns_enter(), 0);
+	assert_int_equal(cgroup_root(root), 0);
+	snprintf(r->service.cgroup, sizeof(r->service.cgroup), "/archaic-test-%d-%d", getpid(), ++nr);
+	snprintf(r->cgroup_dir, sizeof(r->cgroup_dir), "%.100s%.100s", root, r->service.cgroup);
+	assert_int_equal(mkdir(r->cgroup_dir, 0755), 0);
+	snprintf(r->run_dir, sizeof(r->run_dir), "/tmp/archaic-fault-XXXXXX");
+	assert_non_null(mkdtemp(r->run_dir));
+	r->service.id = 1;
+	snprintf(r->service.name, sizeof(r->service.name), "victim");
+	r->service.netns_ino = netns_ino();
+	r->service.ports[0] = r->port;
+	r->service.nr_ports = 1;
+	r->service.own_cgroup = true;
+	start_server(r);
+}
+
+static void end_server(struct fault_rig *r)
+{
+	if (r->server > 0) {
+		kill(r->server, SIGKILL);
+		waitpid(r->server, NULL, 0);
+	}
+	r->server = 0;
+}
+
+void fault_rig_restart(struct fault_rig *r)
+{
+	end_server(r);
+	start_server(r);
+	if (r->faults)
+		faults_service(r->faults, &r->service);
+}
+
+void fault_rig_faults(struct fault_rig *r)
+{
+	struct faults_config cfg;
+
+	faults_config_default(&cfg);
+	snprintf(cfg.run_dir, sizeof(cfg.run_dir), "%s", r->run_dir);
+	assert_int_equal(faults_new(&cfg, &r->faults), 0);
+}
+
+void fault_rig_stop(struct fault_rig *r)
+{
+	char path[128];
+
+	faults_free(r->faults);
+	r->faults = NULL;
+	end_server(r);
+	for (int i = 0; rmdir(r->cgroup_dir) < 0 && errno == EBUSY && i < 200; i++)
+		fault_rig_sleep_ms(5);
+	snprintf(path, sizeof(path), "%s/" JOURNAL_FILE, r->run_dir);
+	unlink(path);
+	rmdir(r->run_dir);
+}
+
+struct fault fault_rig_arm(struct fault_rig *r, const char *body)
+{
+	struct fault_request req;
+	struct fault f;
+	struct problem p = { .status = 0 };
+	const char *why = NULL;
+	CLEANUP(json_freep) cJSON *j = NULL;
+
+	assert_int_equal(json_parse(body, strlen(body), &j, &why), 0);
+	int err = fault_request_parse(j, &req, &p);
+	if (!err)
+		err = faults_arm(r->faults, &req, &r->service, false, &f, &p);
+	if (err)
+		print_error("%d %s\n", p.status, p.detail);
+	assert_int_equal(err, 0);
+	return f;
+}
+
+struct fault fault_rig_look(struct fault_rig *r, const char *id)
+{
+	struct fault f;
+
+	faults_tick(r->faults, clock_boot_ns(), NULL, NULL);
+	assert_int_equal(faults_find(r->faults, id, &f), 0);
+	return f;
+}
+
+/* ---- the client */
+
+int fault_rig_connect(uint16_t port, bool v6)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000001) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if ((v6 ? connect(fd, (void *)&in6, sizeof(in6)) : connect(fd, (void *)&in, sizeof(in))) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Is a whole answer in @buf? Its length, or 0. */
+static size_t whole(const char *buf, size_t n, struct fault_answer *a)
+{
+	const char *end = n ? memmem(buf, n, "\r\n\r\n", 4) : NULL;
+
+	if (!end || sscanf(buf, "HTTP/1.1 %d", &a->status) != 1)
+		return 0;
+	size_t head = (size_t)(end - buf) + 4;
+	snprintf(a->head, sizeof(a->head), "%.*s", (int)head, buf);
+	const char *length = strstr(a->head, "Content-Length: ");
+	a->len = length ? strtoul(length + 16, NULL, 10) : 0;
+	if (n < head + a->len || a->len >= sizeof(a->body))
+		return 0;
+	memcpy(a->body, buf + head, a->len);
+	a->body[a->len] = '\0';
+	return head + a->len;
+}
+
+int fault_rig_hear(int fd, int timeout_ms, char *left, size_t *nr_left, struct fault_answer *ret)
+{
+	char buf[65536];
+	size_t n = *nr_left;
+	uint64_t until = clock_mono_ns() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
+
+	memcpy(buf, left, n);
+	*ret = (struct fault_answer){ .status = 0 };
+	for (;;) {
+		size_t used = whole(buf, n, ret);
+
+		if (used) {
+			*nr_left = n - used;
+			memmove(left, buf + used, n - used);
+			return ret->status;
+		}
+		uint64_t now = clock_mono_ns();
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t got = 0;
+		if (now < until && poll(&p, 1, (int)((until - now) / NSEC_PER_MSEC) + 1) > 0)
+			got = recv(fd, buf + n, sizeof(buf) - n, 0);
+		if (got <= 0) {
+			ret->status = 0;
+			return 0;
+		}
+		n += (size_t)got;
+	}
+}
+
+int fault_rig_get(int fd, const char *path, int timeout_ms, struct fault_answer *ret)
+{
+	char request[512], left[65536];
+	size_t nr_left = 0;
+	uint64_t start = clock_mono_ns();
+
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n", path);
+	*ret = (struct fault_answer){ .status = 0 };
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0)
+		return 0;
+	int status = fault_rig_hear(fd, timeout_ms, left, &nr_left, ret);
+	ret->ns = clock_mono_ns() - start;
+	return status;
+}
+
+int fault_rig_once(uint16_t port, const char *path, int timeout_ms, struct fault_answer *ret)
+{
+	CLEANUP(closep) int fd = fault_rig_connect(port, false);
+
+	*ret = (struct fault_answer){ .status = 0 };
+	return fd < 0 ? 0 : fault_rig_get(fd, path, timeout_ms, ret);
+}
+
+/* ---- leftovers */
+
+static bool has_child_of_ours(const struct fault_rig *r)
+{
+	char path[300];
+	bool found = false;
+	DIR *proc = opendir("/proc");
+
+	(void)r;
+	for (struct dirent *d; proc && (d = readdir(proc));) {
+		char comm[32] = "";
+		struct stat st;
+
+		snprintf(path, sizeof(path), "/proc/%.200s/ns/net", d->d_name);
+		if (stat(path, &st) < 0 || st.st_ino != netns_ino())
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.200s/comm", d->d_name);
+		CLEANUP(fclosep) FILE *f = fopen(path, "re");
+		if (f && fgets(comm, sizeof(comm), f) &&
+		    (!strncmp(comm, UNDO_BURNER_NAME, 14) || !strncmp(comm, UNDO_VERDICT_NAME, 15)))
+			found = true;
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+bool fault_rig_nothing_left(const struct fault_rig *r)
+{
+	struct tc_device dev[TC_DEVICES_MAX];
+	int n = tc_devices(dev), rules = netfilter_count(NULL);
+	bool clean = n >= 0;
+
+	if (rules) {
+		print_error("netfilter rules left: %d\n", rules);
+		clean = false;
+	}
+	for (int i = 0; i < n; i++) {
+		struct qdisc_info info;
+
+		if (qdisc_look(dev[i].ifindex, &info) < 0 || info.clsact || info.root != QDISC_ROOT_DEFAULT) {
+			print_error("qdisc left on %s\n", dev[i].name);
+			clean = false;
+		}
+	}
+	if (has_child_of_ours(r)) {
+		print_error("a helper process is left\n");
+		clean = false;
+	}
+	return clean;
+}
+
+void fault_rig_sleep_ms(int ms)
+{
+	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * (long)NSEC_PER_MSEC };
+
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
+}
