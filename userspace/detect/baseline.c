@@ -252,11 +252,11 @@ static int fit_tails(struct baseline *b, const float *z, double *scratch)
 
 	if (err)
 		return err;
-	/* The score cannot exceed 1: no heavy tail. */
-	err = tail_fit(scratch, b->nr, -.5, 0, &score);
+	/* The score cannot exceed 1: no heavy tail. Under -.2 twenty peaks promise too much. */
+	err = tail_fit(scratch, b->nr, -.2, 0, &score);
 	for (size_t i = 0; i < b->nr; i++)
 		scratch[i] = largest_harmful(z + i * ROW);
-	err = err ?: tail_fit(scratch, b->nr, -.5, .5, &largest);
+	err = err ?: tail_fit(scratch, b->nr, -.2, .5, &largest);
 	if (err)
 		return err;
 	b->score_tail = score;

@@ -60,7 +60,8 @@ int diagnoser_feed(struct diagnoser *g, const struct tick *t, const struct verdi
 	if (t->at_ns < g->history.at_ns)
 		return -EINVAL;
 	g->nr_verdicts = MIN(nr, (size_t)SERVICE_MAX);
-	memcpy(g->verdicts, v, g->nr_verdicts * sizeof(*v));
+	if (g->nr_verdicts)
+		memcpy(g->verdicts, v, g->nr_verdicts * sizeof(*v));
 	for (size_t i = 0; i < g->nr_verdicts; i++)
 		calm &= !v[i].anomalous && !v[i].suspect;
 	return history_push(&g->history, t, calm);

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The detector on simulated services: its life from cold to warm, what it finds, what it must not learn. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "../lib/rig.h"
+#include "base/buf.h"
+#include "base/util.h"
+#include "detect/baseline.h"
+#include "detect/features.h"
+
+static void ticks(struct rig *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		rig_tick(r);
+}
+
+static void test_detector_config_bounds(void **state)
+{
+	(void)state;
+	struct detector_config c;
+	struct detector *d = NULL;
+
+	detector_config_default(&c);
+	assert_int_equal(c.shadow_samples, 256);
+	assert_int_equal(c.baseline_samples, 1024);
+	c.shadow_samples = 99;
+	assert_int_equal(detector_new(&c, &d), -EINVAL);
+	detector_config_default(&c);
+	c.baseline_samples = 2049;
+	assert_int_equal(detector_new(&c, &d), -EINVAL);
+	c.baseline_samples = c.shadow_samples - 1;
+	assert_int_equal(detector_new(&c, &d), -EINVAL);
+	detector_config_default(&c);
+	c.calm_ticks = 0;
+	assert_int_equal(detector_new(&c, &d), -EINVAL);
+	assert_null(d);
+}
+
+/* Cold: static limits. 256: scores that alarm nobody. 1,024: warm, in under two minutes of 100 ms. */
+static void test_detector_learns_in_three_stages(void **state)
+{
+	(void)state;
+	struct rig r;
+
+	rig_init(&r, 1, NULL);
+	ticks(&r, 200);
+	const struct verdict *v = rig_verdict(&r, SYNTH_PRODUCT);
+	assert_true(v->score == 0 && !v->warm && v->baseline_samples > 100 && v->baseline_samples < 256);
+	assert_false(detector_warm(r.detector));
+	ticks(&r, 150);
+	v = rig_verdict(&r, SYNTH_PRODUCT);
+	assert_true(v->score > 0 && v->threshold > 0 && !v->warm);
+	while (!detector_warm(r.detector) && r.ticks < 1200)
+		rig_tick(&r);
+	assert_true(detector_warm(r.detector));
+	v = rig_verdict(&r, SYNTH_PRODUCT);
+	assert_true(v->warm && v->baseline_samples == 1024);
+	assert_true(v->classic_score > 0 && v->classic_score < 1);
+	assert_int_equal(r.opened, 0);
+	rig_release(&r);
+}
+
+static void test_detector_cold_uses_static_limits(void **state)
+{
+	(void)state;
+	struct rig r;
+
+	rig_init(&r, 2, NULL);
+	ticks(&r, 50);
+	synth_of(&r.synth, SYNTH_DB)->extra_ms = 1500;
+	assert_true(rig_wait(&r, SYNTH_DB, 80) > 0);
+	const struct verdict *v = rig_verdict(&r, SYNTH_DB);
+	assert_int_equal(v->scorer, SCORER_STATIC);
+	assert_non_null(strstr(v->why, "static limit"));
+	size_t learned = v->baseline_samples;
+	ticks(&r, 50);
+	assert_int_equal(rig_verdict(&r, SYNTH_DB)->baseline_samples, learned); /* never from an anomaly */
+
+	/* 800 ms is bad too, but nobody could know yet. */
+	struct rig s;
+	rig_init(&s, 2, NULL);
+	ticks(&s, 50);
+	synth_of(&s.synth, SYNTH_DB)->extra_ms = 800;
+	assert_int_equal(rig_wait(&s, SYNTH_DB, 60), 0);
+	rig_release(&r);
+	rig_release(&s);
+}
+
+struct seen {
+	size_t ticks;
+	struct verdict v;
+};
+
+static struct seen wait_for(struct rig *r, uint32_t service)
+{
+	struct seen s = { .ticks = rig_wait(r, service, 12) };
+
+	assert_true(s.ticks > 0);
+	s.v = *rig_verdict(r, service);
+	return s;
+}
+
+/* The demo's scene: two seconds on db. By the forest, in 3 to 4 ticks of a second; the callers too. */
+static void test_detector_two_seconds_on_db(void **state)
+{
+	(void)state;
+	const uint32_t who[] = { SYNTH_DB, SYNTH_PRODUCT, SYNTH_PAYMENT };
+
+	for (uint64_t seed = 1; seed <= 5; seed++)
+		for (size_t i = 0; i < ARRAY_SIZE(who); i++) {
+			struct rig r;
+			rig_init(&r, seed, NULL);
+			rig_warm(&r);
+			uint64_t begin = r.synth.now_ns;
+			synth_of(&r.synth, SYNTH_DB)->extra_ms = 2000;
+			struct seen s = wait_for(&r, who[i]);
+			assert_true(s.ticks <= 4);
+			assert_int_equal(s.v.scorer, SCORER_FOREST);
+			assert_true(s.v.opened && s.v.anomalous && s.v.suspect);
+			assert_true(s.v.score > s.v.threshold);
+			assert_true(s.v.nr_top >= 1 && s.v.top[0].share > 0 && fabs(s.v.top[0].z) > 5);
+			assert_true(s.v.onset_ns <= s.v.at_ns && s.v.onset_ns + 5 * NSEC_PER_SEC >= begin);
+			assert_true(strlen(s.v.why) > 20);
+			assert_false(rig_verdict(&r, SYNTH_AUTH)->anomalous);
+			rig_release(&r);
+		}
+}
+
+static void test_detector_stopped_service(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		for (uint32_t id = SYNTH_AUTH; id <= SYNTH_PAYMENT; id++) {
+			struct rig r;
+			rig_init(&r, seed, NULL);
+			rig_warm(&r);
+			synth_of(&r.synth, id)->stopped = true;
+			struct seen s = wait_for(&r, id);
+			assert_true(s.ticks <= 5);
+			assert_true(s.v.scorer == SCORER_FOREST || s.v.scorer == SCORER_TOTAL_LOSS);
+			enum scorer first = s.v.scorer;
+			ticks(&r, 6);
+			assert_int_equal(rig_verdict(&r, id)->scorer, first); /* who fired first stays */
+			rig_release(&r);
+		}
+}
+
+/* Cold, and stopped: three seconds in flight and nothing finished need no baseline. */
+static void test_detector_total_loss_when_cold(void **state)
+{
+	(void)state;
+	struct rig r;
+
+	rig_init(&r, 4, NULL);
+	ticks(&r, 30);
+	synth_of(&r.synth, SYNTH_DB)->stopped = true;
+	size_t n = rig_wait(&r, SYNTH_DB, 60);
+	assert_true(n >= 28 && n <= 40);
+	const struct verdict *v = rig_verdict(&r, SYNTH_DB);
+	assert_int_equal(v->scorer, SCORER_TOTAL_LOSS);
+	assert_true(v->onset_ns + 4 * NSEC_PER_SEC > v->at_ns && v->onset_ns + 3 * NSEC_PER_SEC <= v->at_ns);
+	assert_non_null(strstr(v->why, "none finished"));
+	rig_release(&r);
+}
+
+static void test_detector_errors_name_the_feature(void **state)
+{
+	(void)state;
+	struct rig r;
+
+	rig_init(&r, 6, NULL);
+	rig_warm(&r);
+	synth_of(&r.synth, SYNTH_DB)->error_share = .2;
+	struct seen s = wait_for(&r, SYNTH_DB);
+	assert_int_equal(s.v.scorer, SCORER_FOREST);
+	assert_int_equal(s.v.top[0].feature, FEATURE_ERRORS);
+	assert_true(s.v.top[0].value > .05 && s.v.top[0].value < .5);
+	assert_true(s.v.top[0].normal < .01);
+	assert_true(s.v.top[0].share > .8);
+	/* One feature out of nine: the classic score does not see it. */
+	assert_true(s.v.classic_score < s.v.threshold);
+	rig_release(&r);
+}
+
+/* Half of all requests failing opens with the first tick that has twenty of them. */
+static void test_detector_half_failing_opens_at_once(void **state)
+{
+	(void)state;
+	struct rig r;
+
+	rig_init(&r, 7, NULL);
+	rig_warm(&r);
+	synth_of(&r.synth, SYNTH_PRODUCT)->error_share = .9;
+	assert_true(rig_wait(&r, SYNTH_PRODUCT, 5) <= 2);
+	rig_release(&r);
+}
+
+static void test_detector_closes_after_calm(void **state)
+{
+	(void)state;
+	struct detector_config c;
+	struct rig r;
+
+	detector_config_default(&c);
+	c.calm_ticks = 5;
+	rig_init(&r, 8, &c);
+	rig_warm(&r);
+	synth_of(&r.synth, SYNTH_DB)->extra_ms = 2000;
+	wait_for(&r, SYNTH_DB);
+	synth_of(&r.synth, SYNTH_DB)->extra_ms = 0;
+	size_t closed_after = 0;
+	for (size_t i = 1; i <= 20 && !closed_after; i++) {
+		rig_tick(&r);
+		if (rig_verdict(&r, SYNTH_DB)->closed)
+			closed_after = i;
+	}
+	assert_true(closed_after >= 5 && closed_after <= 10);
+	assert_int_equal(rig_verdict(&r, SYNTH_DB)->onset_ns, 0);
+	rig_release(&r);
+}
+
+/* Nobody comes any more, or never came: no samples, no alarm, and no obstacle to being warm. */
+static void test_detector_silence_is_no_symptom(void **state)
+{
+	(void)state;
+	struct rig r;
+
+	rig_init(&r, 9, NULL);
+	synth_of(&r.synth, SYNTH_PAYMENT)->outside_per_s = 0;
+	rig_warm(&r);
+	assert_int_equal(rig_verdict(&r, SYNTH_PAYMENT)->baseline_samples, 0);
+	r.synth.load = 0;
+	for (uint32_t id = SYNTH_AUTH; id <= SYNTH_PAYMENT; id++)
+		synth_of(&r.synth, id)->outside_per_s = 0;
+	ticks(&r, 100);
+	assert_int_equal(r.opened, 0);
+	assert_false(detector_warm(r.detector)); /* nobody has traffic: nobody is warm */
+	rig_release(&r);
+}
+
+static size_t samples(const struct rig *r)
+{
+	struct detector_stats s;
+
+	detector_stats(r->detector, &s);
+	return s.samples_learned;
+}
+
+static void test_detector_holds(void **state)
+{
+	(void)state;
+	struct rig r;
+
+	rig_init(&r, 10, NULL);
+	ticks(&r, 100);
+	for (uint32_t id = SYNTH_AUTH; id <= SYNTH_PAYMENT; id++)
+		detector_hold(r.detector, id, r.synth.now_ns + 10 * NSEC_PER_SEC);
+	detector_hold(r.detector, 999, UINT64_MAX);
+	rig_tick(&r);
+	size_t before = samples(&r);
+	ticks(&r, 90);
+	assert_int_equal(samples(&r), before);
+	detector_hold(r.detector, SYNTH_DB, r.synth.now_ns + NSEC_PER_SEC);
+	ticks(&r, 60);
+	assert_true(samples(&r) > before);
+
+	detector_hold(r.detector, SYNTH_DB, UINT64_MAX);
+	ticks(&r, 60);
+	size_t of_db = rig_verdict(&r, SYNTH_DB)->baseline_samples;
+	ticks(&r, 60);
+	assert_int_equal(rig_verdict(&r, SYNTH_DB)->baseline_samples, of_db);
+	detector_release(r.detector, SYNTH_DB);
+	ticks(&r, 60);
+	assert_true(rig_verdict(&r, SYNTH_DB)->baseline_samples > of_db);
+	rig_release(&r);
+}
+
+/* A slower normal: an operator's word makes it one, and so does time. */
+static void test_detector_accepts_a_new_level(void **state)
+{
+	(void)state;
+	struct detector_config c;
+	struct rig r;
+
+	rig_init(&r, 11, NULL);
+	rig_warm(&r);
+	synth_of(&r.synth, SYNTH_DB)->extra_ms = 60;
+	wait_for(&r, SYNTH_DB);
+	ticks(&r, 300);
+	assert_true(rig_verdict(&r, SYNTH_DB)->anomalous);
+	assert_int_equal(detector_accept(r.detector, SYNTH_DB), 0);
+	assert_int_equal(detector_accept(r.detector, 77), -ENOENT);
+	ticks(&r, 2);
+	assert_false(rig_verdict(&r, SYNTH_DB)->anomalous);
+	assert_true(rig_verdict(&r, SYNTH_DB)->score > 0); /* the forest was grown from what it did meanwhile */
+	rig_release(&r);
+
+	detector_config_default(&c);
+	c.accept_ns = 400 * NSEC_PER_SEC;
+	rig_init(&r, 12, &c);
+	rig_warm(&r);
+	synth_of(&r.synth, SYNTH_DB)->extra_ms = 60;
+	wait_for(&r, SYNTH_DB);
+	ticks(&r, 380);
+	assert_true(rig_verdict(&r, SYNTH_DB)->anomalous);
+	ticks(&r, 40);
+	assert_false(rig_verdict(&r, SYNTH_DB)->anomalous);
+	rig_release(&r);
+}
+
+static void test_detector_streams_trees(void **state)
+{
+	(void)state;
+	struct detector_stats before, after;
+	struct rig r;
+
+	rig_init(&r, 13, NULL);
+	rig_warm(&r);
+	detector_stats(r.detector, &before);
+	ticks(&r, 100);
+	detector_stats(r.detector, &after);
+	assert_int_equal(after.nr_services, 4);
+	assert_int_equal(after.nr_warm, 4);
+	/* One tree a service and ten seconds. */
+	assert_true(after.trees_replaced - before.trees_replaced >= 36);
+	assert_true(after.trees_replaced - before.trees_replaced <= 44);
+	assert_int_equal(after.fits, before.fits);
+	rig_release(&r);
+}
+
+static void saved(struct rig *r, struct buf *b)
+{
+	buf_init(b, DETECTOR_BLOB_MAX);
+	assert_int_equal(detector_save(r->detector, b), 0);
+	assert_true(b->len > 1000);
+}
+
+static void test_detector_is_warm_after_a_restart(void **state)
+{
+	(void)state;
+	struct rig r, next;
+	struct buf b, again;
+
+	rig_init(&r, 14, NULL);
+	rig_warm(&r);
+	saved(&r, &b);
+
+	/* Ids may differ: the name is what counts. */
+	rig_init(&next, 15, NULL);
+	assert_int_equal(detector_load(next.detector, b.data, b.len), 0);
+	saved(&next, &again); /* what was not seen yet is not lost either */
+	assert_int_equal(again.len, b.len);
+	ticks(&next, 45);
+	assert_true(detector_warm(next.detector));
+	next.synth.tick_ns = NSEC_PER_SEC;
+	ticks(&next, 30);
+	assert_int_equal(next.opened, 0);
+	synth_of(&next.synth, SYNTH_DB)->extra_ms = 2000;
+	assert_true(rig_wait(&next, SYNTH_DB, 5) > 0);
+	assert_int_equal(rig_verdict(&next, SYNTH_DB)->scorer, SCORER_FOREST);
+	buf_release(&b);
+	buf_release(&again);
+	rig_release(&r);
+	rig_release(&next);
+}
+
+static void test_detector_refuses_bad_blobs(void **state)
+{
+	(void)state;
+	struct random random;
+	struct rig r;
+	struct buf b;
+
+	rig_init(&r, 16, NULL);
+	ticks(&r, 100);
+	saved(&r, &b);
+	unsigned char *bytes = (unsigned char *)b.data;
+	assert_int_equal(detector_load(r.detector, bytes, 0), -EINVAL);
+	assert_int_equal(detector_load(r.detector, bytes, 20), -EINVAL);
+	assert_int_equal(detector_load(r.detector, bytes, b.len - 1), -EINVAL);
+	assert_int_equal(detector_load(r.detector, bytes, b.len), 0);
+
+	/* Any single bit: the checksum. */
+	random_seed(&random, 1);
+	for (int i = 0; i < 300; i++) {
+		size_t at = random_below(&random, (uint32_t)b.len);
+		bytes[at] ^= (unsigned char)(1U << (i % 8));
+		assert_int_equal(detector_load(r.detector, bytes, b.len), -EINVAL);
+		bytes[at] ^= (unsigned char)(1U << (i % 8));
+	}
+	buf_release(&b);
+	rig_release(&r);
+}
+
+static uint64_t fnv(const unsigned char *p, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+/* A forged blob with a right checksum: nothing in it may be believed. */
+static void test_detector_survives_forged_blobs(void **state)
+{
+	(void)state;
+	struct random random;
+	struct rig r;
+	struct buf b;
+
+	rig_init(&r, 17, NULL);
+	ticks(&r, 100);
+	saved(&r, &b);
+	unsigned char *copy = malloc(b.len);
+	assert_non_null(copy);
+	random_seed(&random, 2);
+	for (int i = 0; i < 500; i++) {
+		memcpy(copy, b.data, b.len);
+		/* The header, the records' heads and their numbers, and lengths cut short. */
+		size_t len = i % 5 ? b.len : 40 + random_below(&random, (uint32_t)b.len - 40);
+		for (int k = 0; k < 3; k++)
+			copy[i % 2 ? random_below(&random, 140) : random_below(&random, (uint32_t)len - 8)] =
+				(unsigned char)random_u64(&random);
+		uint64_t sum = fnv(copy, len - 8);
+		memcpy(copy + len - 8, &sum, sizeof(sum));
+		int err = detector_load(r.detector, copy, len);
+		assert_true(err == 0 || err == -EINVAL || err == -ESTALE);
+	}
+	/* Another feature list: learn anew. */
+	memcpy(copy, b.data, b.len);
+	copy[16] ^= 1;
+	uint64_t sum = fnv(copy, b.len - 8);
+	memcpy(copy + b.len - 8, &sum, sizeof(sum));
+	assert_int_equal(detector_load(r.detector, copy, b.len), -ESTALE);
+	free(copy);
+	buf_release(&b);
+	rig_release(&r);
+}
+
+static void test_detector_bounds_and_errors(void **state)
+{
+	(void)state;
+	CLEANUP(detector_freep) struct detector *d = NULL;
+	struct service_sample *s = calloc(SERVICE_MAX + 2, sizeof(*s));
+	struct verdict *v = calloc(SERVICE_MAX, sizeof(*v));
+	struct detector_stats stats;
+	size_t nr = 0;
+
+	assert_true(s && v);
+	for (uint32_t i = 0; i < SERVICE_MAX + 2; i++) {
+		s[i].id = i + 1;
+		memset(s[i].name, 'n', SERVICE_NAME_MAX); /* not terminated */
+	}
+	struct tick t = { .at_ns = 10 * NSEC_PER_SEC, .span_ns = NSEC_PER_SEC, .services = s,
+			  .nr_services = SERVICE_MAX + 2 };
+	assert_int_equal(detector_new(NULL, &d), 0);
+	assert_int_equal(detector_tick(d, &t, v, 10, &nr), 0);
+	assert_int_equal(nr, 10);
+	assert_int_equal(strlen(v[0].name), SERVICE_NAME_MAX - 1);
+	detector_stats(d, &stats);
+	assert_int_equal(stats.nr_services, SERVICE_MAX);
+	assert_int_equal(stats.services_refused, 2);
+	assert_int_equal(stats.verdicts_dropped, SERVICE_MAX - 10);
+	assert_int_equal(detector_scores(d, v, SERVICE_MAX), SERVICE_MAX);
+
+	t.at_ns = 9 * NSEC_PER_SEC;
+	assert_int_equal(detector_tick(d, &t, v, SERVICE_MAX, &nr), -EINVAL);
+	detector_forget(d, 1);
+	detector_forget(d, 9999);
+	t.at_ns = 11 * NSEC_PER_SEC;
+	t.nr_services = 0;
+	assert_int_equal(detector_tick(d, &t, v, SERVICE_MAX, &nr), 0);
+	assert_int_equal(nr, SERVICE_MAX - 1);
+	free(s);
+	free(v);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_detector_config_bounds),
+		cmocka_unit_test(test_detector_learns_in_three_stages),
+		cmocka_unit_test(test_detector_cold_uses_static_limits),
+		cmocka_unit_test(test_detector_two_seconds_on_db),
+		cmocka_unit_test(test_detector_stopped_service),
+		cmocka_unit_test(test_detector_total_loss_when_cold),
+		cmocka_unit_test(test_detector_errors_name_the_feature),
+		cmocka_unit_test(test_detector_half_failing_opens_at_once),
+		cmocka_unit_test(test_detector_closes_after_calm),
+		cmocka_unit_test(test_detector_silence_is_no_symptom),
+		cmocka_unit_test(test_detector_holds),
+		cmocka_unit_test(test_detector_accepts_a_new_level),
+		cmocka_unit_test(test_detector_streams_trees),
+		cmocka_unit_test(test_detector_is_warm_after_a_restart),
+		cmocka_unit_test(test_detector_refuses_bad_blobs),
+		cmocka_unit_test(test_detector_survives_forged_blobs),
+		cmocka_unit_test(test_detector_bounds_and_errors),
+	};
+	return cmocka_run_group_tests_name("detector", tests, NULL, NULL);
+}
