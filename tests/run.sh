@@ -63,7 +63,9 @@ judge_skips() { # NAME LOG
 	local test
 	while read -r test; do
 		local reason
+		# Said by the test itself, else by its program for all of them.
 		reason=$(sed -n "s/^SKIP $test: *//p" "$2" | head -n 1)
+		[ -n "$reason" ] || reason=$(sed -n 's/^SKIP [^:]*: *//p' "$2" | head -n 1)
 		skips+=("SKIPPED $1:$test: ${reason:-no reason given}")
 		if [ "${CI:-}" = true ] && grep -qxE "$1(:$test)?" "$required" 2>/dev/null; then
 			fail "$1" "$test was skipped, and tests/required says that it must run"
@@ -111,8 +113,14 @@ for binary; do
 	run_one "$binary"
 done
 if [ "${CI:-}" = true ]; then
-	while IFS=: read -r name _; do
-		case "$all" in *" $name "*) ;; *) fail "$name" "is in tests/required and was not built" ;; esac
+	while IFS=: read -r name test; do
+		case "$all" in
+		*" $name "*)
+			[ -z "$test" ] || grep -qF "[ RUN      ] $test" "$logs/${name/\//-}.log" ||
+				fail "$name" "$test is in tests/required and did not run"
+			;;
+		*) fail "$name" "is in tests/required and was not built" ;;
+		esac
 	done < <(grep -vE '^(#|$)' "$required" 2>/dev/null)
 fi
 
