@@ -202,6 +202,7 @@ void fault_rig_faults(struct fault_rig *r)
 
 	faults_config_default(&cfg);
 	snprintf(cfg.run_dir, sizeof(cfg.run_dir), "%s", r->run_dir);
+	snprintf(cfg.avoid, sizeof(cfg.avoid), "%s", r->avoid ? r->avoid : "");
 	assert_int_equal(faults_new(&cfg, &r->faults), 0);
 }
 

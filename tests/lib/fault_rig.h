@@ -23,6 +23,7 @@ struct fault_rig {
 	uint16_t port, other_port; /* the neighbour: same process, same cgroup */
 	char cgroup_dir[256];
 	char run_dir[64];
+	const char *avoid;       /* back ends not to take; NULL: none */
 	struct faults *faults;   /* NULL until fault_rig_faults() */
 };
 

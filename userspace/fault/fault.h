@@ -162,6 +162,7 @@ struct faults_config {
 	uint64_t max_delay_ns;          /* fq's horizon follows it */
 	uint32_t allowed_types;         /* bit per enum fault_type */
 	uint32_t max_armed;             /* <= FAULT_ARMED_MAX */
+	char avoid[64];                 /* back ends not to take, commas between; "" by default */
 };
 
 /** faults_config_default() - 1 h, intensity 100, 60 s of delay, all types, 64 armed, /run/archaic-ebpf. */

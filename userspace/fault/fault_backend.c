@@ -66,6 +66,16 @@ static const char *backend_why(const char *name, const struct fault_request *r, 
 	return why;
 }
 
+static bool is_avoided(const struct faults_config *cfg, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *s = cfg->avoid; *s; s += strcspn(s, ","), s += *s == ',')
+		if (strcspn(s, ",") == len && !memcmp(s, name, len))
+			return true;
+	return false;
+}
+
 static uint64_t delay_of(const struct fault_request *r)
 {
 	if (r->given & 1u << FAULT_P_DELAY_MS)
@@ -80,15 +90,15 @@ const char *backend_choose(const struct fault_request *r, const struct service *
 	char all[256] = "";
 	size_t n = 0;
 
-	(void)cfg;
 	for (size_t i = 0; i < FAULT_BACKENDS_MAX && t->backends[i].name; i++) {
-		const char *why = backend_why(t->backends[i].name, r, s, delay_of(r));
+		const char *name = t->backends[i].name;
+		const char *why = is_avoided(cfg, name) ? "the configuration says to avoid it" :
+							  backend_why(name, r, s, delay_of(r));
 
 		if (!why)
-			return t->backends[i].name;
+			return name;
 		if (n < sizeof(all))
-			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s: %s", i ? "; " : "", t->backends[i].name,
-					      why);
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s: %s", i ? "; " : "", name, why);
 	}
 	problem_set(p, 503, "%s cannot be made here: %s", t->name, all);
 	return NULL;

@@ -65,6 +65,10 @@ void says_armed(struct fault *f)
 
 	effect(f, what, sizeof(what));
 	what[0] = (char)toupper((unsigned char)what[0]);
+	if (f->req.type == FAULT_CRASH && f->req.probability >= 1) {
+		snprintf(f->says, sizeof(f->says), "%.199s", what);
+		return;
+	}
 	snprintf(f->says, sizeof(f->says), "%.199s, for %.4g s%s", what, (double)f->req.duration_ns / 1e9,
 		 f->req.match_health ? "; liveness probes too, so whatever watches it may restart it" : "");
 }
