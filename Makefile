@@ -145,6 +145,9 @@ $(B)/obj/%.o: %.c $(B)/flags.stamp
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# Tests see their own library, by name.
+$(B)/obj/tests/%.o: override CPPFLAGS += -Itests/lib
+
 # Only these may include a skeleton: the first build must make it before; later the .d files know.
 $(filter $(B)/obj/userspace/kernel/%,$(LIB_OBJ)): | $(SKELS)
 $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bpf/test_*.c tests/host/test_*.c)): | $(SKELS) $(TEST_SKELS)
@@ -177,10 +180,11 @@ endef
 $(B)/bin/archaic-ebpf: $(B)/obj/userspace/main.o $(B)/libarchaic.a
 	$(call link)
 
+# Each word may hold one %, the stem's: so no patsubst here.
 .SECONDEXPANSION:
-$(SERVICE_BIN): $(B)/bin/%-service: $$(patsubst %.c,$(B)/obj/%.o,$$(sort $$(wildcard services/%/*.c))) $(B)/libservice.a $(B)/libarchaic.a
+$(SERVICE_BIN): $(B)/bin/%-service: $$(addsuffix .o,$$(basename $$(addprefix $(B)/obj/,$$(sort $$(wildcard services/%/*.c))))) $(B)/libservice.a $(B)/libarchaic.a
 	$(call link)
-$(TOOL_BIN): $(B)/bin/archaic-%: $$(patsubst %.c,$(B)/obj/%.o,$$(sort $$(wildcard tools/%/*.c))) $(B)/libarchaic.a
+$(TOOL_BIN): $(B)/bin/archaic-%: $$(addsuffix .o,$$(basename $$(addprefix $(B)/obj/,$$(sort $$(wildcard tools/%/*.c))))) $(B)/libarchaic.a
 	$(call link)
 $(TEST_BIN): $(B)/%: $(B)/obj/%.o $(B)/libtest.a $(B)/libservice.a $(B)/libarchaic.a
 	$(call link,-lcmocka)
