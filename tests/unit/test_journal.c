@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fault/journal.h"
+
+static struct journal_entry entry(int i)
+{
+	struct journal_entry e = {
+		.kind = JOURNAL_FILTER,
+		.ifindex = 3 + i,
+		.name = "eth0",
+		.arg = 0xae0001,
+		.arg2 = 1,
+		.deadline_ns = 12345678901234ULL,
+		.netns_ino = 4026531840ULL,
+		.boot = "550e8400-e29b-41d4-a716-446655440000",
+	};
+
+	snprintf(e.id, sizeof(e.id), "f-%03d", i);
+	return e;
+}
+
+static size_t write_entries(char *text, int n)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct journal_entry e = entry(i);
+		char line[JOURNAL_LINE_MAX];
+		int got = journal_format('+', &e, line);
+
+		assert_true(got > 0);
+		memcpy(text + len, line, (size_t)got);
+		len += (size_t)got;
+	}
+	return len;
+}
+
+static void test_journal_line_comes_back(void **state)
+{
+	char line[JOURNAL_LINE_MAX], sign;
+	struct journal_entry e = entry(1), back;
+
+	(void)state;
+	int n = journal_format('-', &e, line);
+	assert_true(n > 0 && line[n - 1] == '\n');
+	assert_int_equal(journal_parse(line, (size_t)n - 1, &sign, &back), 0);
+	assert_int_equal(sign, '-');
+	assert_string_equal(back.id, e.id);
+	assert_string_equal(back.boot, e.boot);
+	assert_int_equal(back.deadline_ns, e.deadline_ns);
+	assert_int_equal(back.ifindex, e.ifindex);
+	assert_int_equal(back.arg, e.arg);
+}
+
+static void test_journal_refuses_what_would_not_come_back(void **state)
+{
+	char line[JOURNAL_LINE_MAX];
+	struct journal_entry e = entry(1);
+
+	(void)state;
+	snprintf(e.name, sizeof(e.name), "two words");
+	assert_int_equal(journal_format('+', &e, line), -EINVAL);
+	e = entry(1);
+	e.id[0] = '\0';
+	assert_int_equal(journal_format('+', &e, line), -EINVAL);
+	e = entry(1);
+	assert_int_equal(journal_format('*', &e, line), -EINVAL);
+	memset(e.boot, 'x', sizeof(e.boot));
+	assert_int_equal(journal_format('+', &e, line), -EINVAL);
+}
+
+/* Cut at every byte: what was whole before the cut is there, and nothing else. */
+static void test_journal_survives_a_torn_tail_at_every_byte(void **state)
+{
+	static char text[3 * JOURNAL_LINE_MAX];
+	size_t len = write_entries(text, 3), ends[3], nr_ends = 0;
+
+	(void)state;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\n')
+			ends[nr_ends++] = i;
+	for (size_t cut = 0; cut <= len; cut++) {
+		struct journal j;
+		size_t whole = 0;
+
+		for (size_t i = 0; i < 3; i++)
+			whole += cut >= ends[i];
+		assert_int_equal(journal_replay(text, cut, &j), 0);
+		assert_int_equal(j.nr, whole);
+		journal_release(&j);
+	}
+}
+
+/* Flip every bit: the line is dropped or unchanged, its neighbours stay. */
+static void test_journal_believes_no_damaged_line(void **state)
+{
+	static char text[3 * JOURNAL_LINE_MAX];
+	size_t len = write_entries(text, 3);
+
+	(void)state;
+	for (size_t i = 0; i < len; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			struct journal j;
+
+			text[i] = (char)(text[i] ^ 1 << bit);
+			assert_int_equal(journal_replay(text, len, &j), 0);
+			assert_true(j.nr <= 3);
+			for (size_t k = 0; k < j.nr; k++) {
+				assert_string_equal(j.entries[k].name, "eth0");
+				assert_int_equal(j.entries[k].arg, 0xae0001);
+			}
+			assert_true(j.nr >= 1);
+			journal_release(&j);
+			text[i] = (char)(text[i] ^ 1 << bit);
+		}
+}
+
+static void test_journal_file_goes_on_behind_a_torn_line(void **state)
+{
+	char path[] = "/tmp/archaic-journal-XXXXXX";
+	struct journal_entry a = entry(1), b = entry(2);
+	struct journal j;
+	struct stat st;
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(journal_append(path, '+', &a), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size - 5), 0);
+	assert_int_equal(journal_append(path, '+', &b), 0);
+	assert_int_equal(journal_load(path, &j), 0);
+	assert_int_equal(j.nr, 1);
+	assert_int_equal(j.bad_lines, 1);
+	assert_string_equal(j.entries[0].id, b.id);
+	journal_release(&j);
+
+	assert_int_equal(journal_append(path, '-', &b), 0);
+	assert_int_equal(journal_append(path, '-', &a), 0);
+	assert_int_equal(journal_load(path, &j), 0);
+	assert_int_equal(j.nr, 0);
+	journal_release(&j);
+	unlink(path);
+
+	assert_int_equal(journal_load(path, &j), 0);
+	assert_int_equal(j.nr, 0);
+	journal_release(&j);
+}
+
+static void test_journal_is_bounded(void **state)
+{
+	char *text = malloc((JOURNAL_MAX + 1) * JOURNAL_LINE_MAX);
+	struct journal j;
+
+	(void)state;
+	assert_non_null(text);
+	size_t len = write_entries(text, JOURNAL_MAX);
+	assert_int_equal(journal_replay(text, len, &j), 0);
+	assert_int_equal(j.nr, JOURNAL_MAX);
+	journal_release(&j);
+	len = write_entries(text, JOURNAL_MAX + 1);
+	assert_int_equal(journal_replay(text, len, &j), -E2BIG);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_journal_line_comes_back),
+		cmocka_unit_test(test_journal_refuses_what_would_not_come_back),
+		cmocka_unit_test(test_journal_survives_a_torn_tail_at_every_byte),
+		cmocka_unit_test(test_journal_believes_no_damaged_line),
+		cmocka_unit_test(test_journal_file_goes_on_behind_a_torn_line),
+		cmocka_unit_test(test_journal_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
