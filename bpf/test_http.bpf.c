@@ -5,39 +5,15 @@
  * said is in `out`, to be read and cleared between packets.
  */
 #include "http.bpf.h"
+#include "tests/bpf/test_http.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-struct test_in {
-	__u32 seq;
-	__u8 response;
-	__u8 fresh;
-	__u8 no_body;
-	__u8 pad;
-	__u64 now;
-};
-
-#define TEST_EVENTS 64
-struct test_event {
-	__u32 ev;
-	__u16 method;
-	__u16 status;
-	__u32 start_at;
-	__u32 path_len;
-	__u64 length;
-	__u64 first_ns;
-	char path[ABI_PATH_MAX];
-	char trace[ABI_TRACE_MAX];
-};
-
-struct test_out {
-	__u32 nr;
-	__u32 state;
-	__u32 lost; /* holes */
-	__u32 steps_left;
-	__u64 bytes;
-	struct test_event events[TEST_EVENTS];
-};
+_Static_assert(EV_START == HTTP_EV_START && EV_HEAD == HTTP_EV_HEAD && EV_END == HTTP_EV_END &&
+	       EV_TRACE == HTTP_EV_TRACE && EV_LOST == HTTP_EV_LOST && EV_OPAQUE == HTTP_EV_OPAQUE &&
+	       EV_PARENT == HTTP_EV_PARENT, "events");
+_Static_assert(STATE_SYNC == HTTP_SYNC && STATE_START == HTTP_START &&
+	       STATE_UNTIL_CLOSE == HTTP_UNTIL_CLOSE && STATE_OPAQUE == HTTP_OPAQUE, "states");
 
 struct test_in in;
 struct test_out out;
@@ -68,32 +44,35 @@ static __always_inline void note(struct stream *s, __u32 ev)
 	e->length = s->length;
 	e->first_ns = s->first_ns;
 	if (ev & HTTP_EV_START)
-		e->path_len = http_path(s, e->path);
+		e->text_len = http_path(s, e->path);
 	if (ev & (HTTP_EV_TRACE | HTTP_EV_PARENT))
-		e->path_len = http_trace(s, e->trace);
+		e->text_len = http_trace(s, e->trace);
 }
 
 static __always_inline int feed(struct __sk_buff *skb, bool response)
 {
 	__u32 key = response;
 	struct stream *s = bpf_map_lookup_elem(&streams, &key);
-	bool lost;
+	bool lost = false;
 
 	if (!s || skb->len <= 14)
 		return 0;
-	if (http_begin(s, in.seq, 14, skb->len - 14, in.fresh, &lost)) {
-		int i;
+	if (!in.more && !http_begin(s, in.seq, 14, skb->len - 14, in.fresh, &lost)) {
+		out.stopped = 1;
+		return 0;
+	}
+	out.stopped = 0;
+	_Pragma("clang loop unroll(disable)")
+	for (int i = 0; i < HTTP_STEPS; i++) {
+		__u32 ev = http_step(s, skb, response, in.now);
 
-		for (i = 0; i < HTTP_STEPS; i++) {
-			__u32 ev = http_step(s, skb, response, in.now);
-
-			note(s, ev);
-			if ((ev & HTTP_EV_START) && in.no_body)
-				s->flags |= HTTP_F_NO_BODY;
-			if (ev & HTTP_EV_STOP)
-				break;
+		note(s, ev);
+		if ((ev & HTTP_EV_START) && in.no_body)
+			s->flags |= HTTP_F_NO_BODY;
+		if (ev & HTTP_EV_STOP) {
+			out.stopped = 1;
+			break;
 		}
-		out.steps_left = HTTP_STEPS - i;
 	}
 	out.lost += lost;
 	out.state = s->state;
