@@ -29,7 +29,7 @@
 /* Bounds of what programs keep. */
 #define ABI_SERIES_MAX 4096      /* (server, client, status, method, side) */
 #define ABI_PATH_MAX 128         /* raw bytes of the request target that an event carries */
-#define ABI_TRACE_MAX 64         /* raw bytes of X-Trace-ID or traceparent */
+#define ABI_TRACE_MAX 56          /* raw bytes of X-Trace-ID or traceparent (55) */
 #define ABI_PIPELINE 16          /* requests of one connection whose start is remembered; a power of two */
 #define ABI_RING_BYTES (256 * 1024)
 

@@ -5,8 +5,11 @@
 #ifndef ARCHAIC_HIST_BPF_H
 #define ARCHAIC_HIST_BPF_H
 
-#include "abi.h"
 #include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "abi.h"
 
 #define BOUNDS(k) 100ULL * (k), 125ULL * (k), 150ULL * (k), 200ULL * (k), 250ULL * (k), 300ULL * (k), \
 	400ULL * (k), 500ULL * (k), 600ULL * (k), 750ULL * (k)

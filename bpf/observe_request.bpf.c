@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * observe_request.bpf.c - requests of services, seen where packets pass sockets.
+ *
+ * Attached at the root of the cgroup v2 hierarchy, so every socket of the host
+ * passes here; most leave after a few loads. A socket learns once what it is:
+ * a server's (its local port is a service's), a client's (its cgroup, the
+ * process that called connect(), or its cookie is a service's), or neither.
+ * When services change, userspace raises config.epoch and each socket decides
+ * again with its next packet. Where client and server are both here, each end
+ * counts for itself; the client's end leaves its name in `peers` for the server's.
+ *
+ * Behaves well: keep-alive, pipelining, split heads, retransmissions, bodies of
+ * any size by whatever syscall they were sent, connections older than us,
+ * the request on the handshake's ACK (which arrives at the listener and is
+ * parked until the socket exists).
+ * Does not: HTTP/2, TLS (counted as unparsed); segments that arrive out of order
+ * in a head (the place is lost, counted, and found again).
+ *
+ * A server's duration ends when the response leaves: at the later of now and
+ * the time stamped on the packet for fq, so that a delay is in it.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_tracing.h>
+
+#include "conn.bpf.h"
+#include "role.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/*
+ * The second half: who it is was decided, the bytes are placed in the stream.
+ * One loop a program keeps the verifier's work small on every kernel; a packet
+ * with more lines than a loop has turns goes round again, up to the kernel's
+ * limit of 33 tail calls.
+ */
+#define PARSE_REQUESTS 0
+#define PARSE_RESPONSES 1
+#define PARSE_PARKED 2
+
+#define PARSERS(name, ...)                                          \
+	struct {                                                    \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);              \
+		__uint(max_entries, 3);                             \
+		__uint(key_size, sizeof(__u32));                    \
+		__array(values, int(struct __sk_buff *));           \
+	} name SEC(".maps") = { .values = { __VA_ARGS__ } }
+
+int in_requests(struct __sk_buff *skb);
+int in_responses(struct __sk_buff *skb);
+int in_parked(struct __sk_buff *skb);
+int out_requests(struct __sk_buff *skb);
+int out_responses(struct __sk_buff *skb);
+
+PARSERS(parse_in, (void *)&in_requests, (void *)&in_responses, (void *)&in_parked);
+PARSERS(parse_out, (void *)&out_requests, (void *)&out_responses);
+
+/* When a packet leaves: now, or when fq lets it go. */
+static __always_inline __u64 packet_time(struct __sk_buff *skb, bool egress)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 later = egress ? skb->tstamp - now : 0;
+
+	return later - 1 < MAX_FUTURE_NS ? now + later : now;
+}
+
+/* false: the packet holds more than one program may read. */
+static __always_inline bool conn_requests(struct conn *c, struct __sk_buff *skb, __u64 now)
+{
+	_Pragma("clang loop unroll(disable)")
+	for (int i = 0; i < HTTP_STEPS; i++) {
+		__u32 ev = http_step(&c->requests, skb, false, now);
+
+		if (ev & ~(HTTP_EV_STOP | HTTP_EV_HEAD | HTTP_EV_END))
+			conn_request_event(c, ev);
+		if (ev & HTTP_EV_STOP)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool conn_responses(struct conn *c, struct __sk_buff *skb, __u64 now)
+{
+	_Pragma("clang loop unroll(disable)")
+	for (int i = 0; i < HTTP_STEPS; i++) {
+		__u32 ev = http_step(&c->responses, skb, true, now);
+
+		if (ev & ~(HTTP_EV_STOP | HTTP_EV_HEAD))
+			conn_response_event(c, ev, now);
+		if (ev & HTTP_EV_STOP)
+			return true;
+	}
+	return false;
+}
+
+/* Did the process close it, both ways? A client may close its sending half and still wait for the answer. */
+static __always_inline bool sock_closed(struct bpf_sock *sk)
+{
+	struct sock *s = (struct sock *)bpf_skc_to_tcp_sock(sk);
+
+	return s && BPF_CORE_READ_BITFIELD_PROBED(s, sk_shutdown) == 3;
+}
+
+/* FIN and RST, after the packet's payload. */
+static __always_inline void conn_close(struct conn *c, struct bpf_sock *sk, const struct packet *p, bool egress,
+				       bool response, __u64 now)
+{
+	struct stream *s = response ? &c->responses : &c->requests;
+
+	if (p->flags & TCP_FLAG_RST) {
+		/* Anybody may send a RST; one that is not exactly in place changes nothing (RFC 5961). */
+		if (egress || s->state == HTTP_NEW || p->seq == s->next_seq)
+			conn_abort(c, now);
+		return;
+	}
+	if (response) {
+		if (s->state == HTTP_UNTIL_CLOSE) {
+			conn_finish(c, now);
+			s->state = HTTP_START;
+		}
+		conn_abort(c, now);
+	} else if (egress && sock_closed(sk)) {
+		conn_abort(c, now);
+	}
+}
+
+/* The loop of a packet found no end within the kernel's limit: give up the place, and count it. */
+static __always_inline void give_up(struct conn *c, bool response)
+{
+	http_lose(response ? &c->responses : &c->requests);
+	conn_unparsed(c, response, false);
+	ADD(stats.streams_budget, 1);
+}
+
+/* A request on the ACK that completes a handshake: its socket does not exist yet. */
+static __always_inline void park(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p)
+{
+	__u32 netns = sock_netns(sk);
+	struct role r = { .role = ROLE_SERVER };
+	struct peer_key key;
+	bool lost;
+
+	if (netns != config.netns_ino)
+		return;
+	r.server = service_of_port(netns, p->dest);
+	if (!r.server)
+		return;
+	peer_of(skb, p, true, &key);
+
+	struct conn *c = bpf_map_lookup_elem(&parked, &key);
+
+	/* Another connection of the same ports that was never accepted. */
+	if (c && c->requests.next_seq - p->seq > 1U << 20)
+		c = NULL;
+	if (!c) {
+		if (bpf_map_update_elem(&parked, &key, &no_conn, BPF_ANY))
+			return;
+		c = bpf_map_lookup_elem(&parked, &key);
+		if (!c)
+			return;
+		ADD(stats.listener_parked, 1);
+	}
+
+	__u32 *client = bpf_map_lookup_elem(&peers, &key);
+
+	r.client = client ? *client : 0;
+	role_set(c, &r, config.epoch);
+	c->fresh = 1;
+	parked_hint = 1;
+	if (http_begin(&c->requests, p->seq, p->off, p->len, true, &lost))
+		bpf_tail_call(skb, &parse_in, PARSE_PARKED);
+}
+
+static __always_inline int observe(struct __sk_buff *skb, bool egress)
+{
+	struct packet p;
+	struct bpf_sock *sk;
+	struct conn *c;
+
+	if (!packet_tcp(skb, 0, &p))
+		return 1;
+	/* Bare ACKs are the most; one of them adopts what was parked. */
+	if (!p.len && !(p.flags & (TCP_FLAG_FIN | TCP_FLAG_RST)) && !(egress && parked_hint))
+		return 1;
+	sk = skb->sk;
+	if (!sk)
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 1;
+	if (!egress && sk->state == BPF_TCP_LISTEN) {
+		if (p.len)
+			park(skb, sk, &p);
+		return 1;
+	}
+	if (sk->state == BPF_TCP_SYN_SENT)
+		return 1;
+	c = conn_get(skb, sk, &p, egress);
+	if (!c || c->role == ROLE_NONE || c->dead)
+		return 1;
+
+	bool response = egress == (c->role == ROLE_SERVER);
+	struct stream *s = response ? &c->responses : &c->requests;
+	bool lost = false;
+	__u32 fresh = p.len ? http_begin(s, p.seq, p.off, p.len, c->fresh, &lost) : 0;
+
+	if (lost)
+		conn_unparsed(c, response, false);
+	if (fresh) {
+		/* Does not come back. */
+		if (egress)
+			bpf_tail_call(skb, &parse_out, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+		else
+			bpf_tail_call(skb, &parse_in, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+	}
+	if (p.flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
+		conn_close(c, sk, &p, egress, response, packet_time(skb, egress));
+	return 1;
+}
+
+static __always_inline int parse(struct __sk_buff *skb, bool egress, bool response)
+{
+	struct packet p;
+	struct bpf_sock *sk = skb->sk;
+	struct conn *c;
+
+	if (!sk || !packet_tcp(skb, 0, &p))
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 1;
+	c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (!c)
+		return 1;
+
+	__u64 now = packet_time(skb, egress);
+
+	if (!(response ? conn_responses(c, skb, now) : conn_requests(c, skb, now))) {
+		if (egress)
+			bpf_tail_call(skb, &parse_out, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+		else
+			bpf_tail_call(skb, &parse_in, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+		give_up(c, response);
+	}
+	if (p.flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
+		conn_close(c, sk, &p, egress, response, now);
+	return 1;
+}
+
+/* Whose client is it? Only looks: every connect() is allowed. */
+static __always_inline int note_connect(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct note *note;
+
+	if (!sk)
+		return 1;
+	note = bpf_sk_storage_get(&notes, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (note) {
+		note->tgid = bpf_get_current_pid_tgid() >> 32;
+		note->bystander = 0;
+	}
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int note_connect4(struct bpf_sock_addr *ctx)
+{
+	return note_connect(ctx);
+}
+
+SEC("cgroup/connect6")
+int note_connect6(struct bpf_sock_addr *ctx)
+{
+	return note_connect(ctx);
+}
+
+/* A connection that ends with no packet of its own: killed, or closed after the other side was. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(sock_state, struct sock *sk, int from, int to)
+{
+	struct conn *c;
+
+	if (to != BPF_TCP_CLOSE)
+		return 0;
+	c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (c && c->role != ROLE_NONE)
+		conn_abort(c, bpf_ktime_get_ns());
+	return 0;
+}
+
+struct bpf_iter_meta___archaic {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta___archaic *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	struct conn *value;
+};
+
+/* What is in flight: one record for each connection with unanswered requests, when userspace reads. */
+SEC("iter/bpf_sk_storage_map")
+int in_flight(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct conn *c = ctx->value;
+
+	if (!c || c->role == ROLE_NONE || c->dead || c->head == c->tail)
+		return 0;
+
+	/* The iterator's buffer takes constant offsets only: every slot is read, one is kept. */
+	__u32 slot = c->tail % ABI_PIPELINE;
+	__u64 oldest = 0;
+
+	_Pragma("clang loop unroll(full)")
+	for (int i = 0; i < ABI_PIPELINE; i++) {
+		__u64 start = http_reload(c->starts[i]);
+
+		if (slot == (__u32)i)
+			oldest = start;
+	}
+
+	struct abi_flight f = {
+		.oldest_ns = oldest & ~START_METHOD,
+		.server = c->server,
+		.client = c->client,
+		.requests = c->head - c->tail,
+		.side = c->role == ROLE_CLIENT ? ABI_SIDE_CLIENT : ABI_SIDE_SERVER,
+	};
+
+	bpf_seq_write(ctx->meta->seq, &f, sizeof(f));
+	return 0;
+}
+
+SEC("cgroup_skb/ingress")
+int observe_ingress(struct __sk_buff *skb)
+{
+	return observe(skb, false);
+}
+
+SEC("cgroup_skb/egress")
+int observe_egress(struct __sk_buff *skb)
+{
+	return observe(skb, true);
+}
+
+SEC("cgroup_skb/ingress")
+int in_requests(struct __sk_buff *skb)
+{
+	return parse(skb, false, false);
+}
+
+SEC("cgroup_skb/ingress")
+int in_responses(struct __sk_buff *skb)
+{
+	return parse(skb, false, true);
+}
+
+SEC("cgroup_skb/ingress")
+int in_parked(struct __sk_buff *skb)
+{
+	struct packet p;
+	struct peer_key key;
+	struct conn *c;
+
+	if (!packet_tcp(skb, 0, &p))
+		return 1;
+	peer_of(skb, &p, true, &key);
+	c = bpf_map_lookup_elem(&parked, &key);
+	if (c && !conn_requests(c, skb, bpf_ktime_get_ns())) {
+		bpf_tail_call(skb, &parse_in, PARSE_PARKED);
+		give_up(c, false);
+	}
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int out_requests(struct __sk_buff *skb)
+{
+	return parse(skb, true, false);
+}
+
+SEC("cgroup_skb/egress")
+int out_responses(struct __sk_buff *skb)
+{
+	return parse(skb, true, true);
+}

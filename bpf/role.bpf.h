@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * role.bpf.h - a socket into what it is for us: a server's, a client's, nobody's.
+ *
+ * Decided with a socket's first packet and kept in its storage; again when
+ * userspace raises config.epoch, which it does when services change. A server
+ * is known by its local port; a client by its cgroup, by the process that called
+ * connect(), or by its cookie where it connected before us. Where both ends are
+ * here, the client's end leaves its name in `peers` for the server's.
+ *
+ * Both directions may decide at once: they come to the same answer.
+ */
+#ifndef ARCHAIC_ROLE_BPF_H
+#define ARCHAIC_ROLE_BPF_H
+
+#include "conn.bpf.h"
+
+/* What is known of a socket before, or instead of, a struct conn. */
+struct note {
+	__u32 tgid;      /* who called connect() */
+	__u32 bystander; /* the epoch in which it was nobody's; 0: not decided */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct note);
+} notes SEC(".maps");
+
+#define ID_MAP(name, key_type, entries)            \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_HASH);   \
+		__uint(max_entries, entries);      \
+		__type(key, key_type);             \
+		__type(value, __u32);              \
+	} name SEC(".maps")
+
+ID_MAP(cgroups, __u64, 4096); /* cgroup id -> service: cgroups that are a service's own */
+ID_MAP(tgids, __u32, 16384);  /* process -> service */
+
+/* Socket cookie -> service: clients that connected before us. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} cookies SEC(".maps");
+
+struct peer_key {
+	__u32 client_addr[4];
+	__u16 client_port;
+	__u16 server_port;
+};
+
+/* Written by the client's end, read by the server's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct peer_key);
+	__type(value, __u32);
+} peers SEC(".maps");
+
+/* Connections whose first request came before their socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, struct peer_key);
+	__type(value, struct conn);
+} parked SEC(".maps");
+
+static const struct conn no_conn;
+
+static __always_inline __u32 service_of_port(__u32 netns, __u16 port)
+{
+	struct abi_port_key key = { .netns_ino = netns, .port = port };
+	__u32 *id = bpf_map_lookup_elem(&ports, &key);
+
+	return id ? *id : 0;
+}
+
+static __always_inline __u32 service_of_socket(struct __sk_buff *skb, const struct note *note)
+{
+	__u64 cgroup = bpf_skb_cgroup_id(skb);
+	__u32 *id = bpf_map_lookup_elem(&cgroups, &cgroup);
+
+	if (!id && note && note->tgid) {
+		__u32 tgid = note->tgid;
+
+		id = bpf_map_lookup_elem(&tgids, &tgid);
+	}
+	if (!id) {
+		__u64 cookie = bpf_get_socket_cookie(skb);
+
+		id = bpf_map_lookup_elem(&cookies, &cookie);
+	}
+	return id ? *id : 0;
+}
+
+/* The key under which a connection's client is known, from the server's packet. */
+static __always_inline void peer_of(struct __sk_buff *skb, const struct packet *p, bool from_client,
+				    struct peer_key *key)
+{
+	struct tuple t;
+
+	packet_addresses(skb, 0, p, &t);
+	__builtin_memcpy(key->client_addr, from_client ? t.saddr : t.daddr, sizeof(key->client_addr));
+	key->client_port = from_client ? p->source : p->dest;
+	key->server_port = from_client ? p->dest : p->source;
+}
+
+struct role {
+	__u32 server;
+	__u32 client;
+	__u8 role;
+};
+
+/* What is this socket? */
+static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p,
+					bool egress, const struct note *note, struct role *r)
+{
+	__u32 netns = sock_netns(sk);
+	struct peer_key key;
+
+	r->role = ROLE_NONE;
+	r->client = r->server = 0;
+	if (netns != config.netns_ino)
+		return;
+	r->server = service_of_port(netns, egress ? p->source : p->dest);
+	if (r->server) {
+		r->role = ROLE_SERVER;
+		peer_of(skb, p, !egress, &key);
+
+		__u32 *id = bpf_map_lookup_elem(&peers, &key);
+
+		if (id)
+			r->client = *id;
+		return;
+	}
+	r->client = service_of_socket(skb, note);
+	if (!r->client)
+		return;
+	r->role = ROLE_CLIENT;
+
+	struct tuple t;
+
+	packet_addresses(skb, 0, p, &t);
+	if (!tuple_local(&t))
+		return;
+	r->server = service_of_port(netns, egress ? p->dest : p->source);
+	if (r->server) {
+		__u32 id = r->client;
+
+		peer_of(skb, p, egress, &key);
+		bpf_map_update_elem(&peers, &key, &id, BPF_ANY);
+	}
+}
+
+static __always_inline void role_set(struct conn *c, const struct role *r, __u32 epoch)
+{
+	c->role = r->role;
+	c->server = r->server;
+	c->client = r->client;
+	c->peer_tries = 0;
+	c->epoch = epoch;
+}
+
+/* Was nothing of this connection's data sent or received before this packet? */
+static __always_inline bool conn_is_fresh(struct bpf_sock *sk, const struct packet *p, bool egress)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+
+	return tp && !tp->bytes_received && tp->bytes_acked <= 1 && (!egress || !p->len || tp->snd_una == p->seq);
+}
+
+/* A socket's first packet, or a bystander's in a new epoch. NULL: nobody's. */
+static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p,
+					     bool egress)
+{
+	struct note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	__u32 epoch = config.epoch;
+	struct role r;
+
+	if (note && note->bystander == epoch)
+		return NULL;
+	role_decide(skb, sk, p, egress, note, &r);
+	if (r.role == ROLE_NONE) {
+		if (!note)
+			note = bpf_sk_storage_get(&notes, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (note)
+			note->bystander = epoch;
+		return NULL;
+	}
+
+	struct peer_key key;
+	struct conn *from = NULL;
+	struct conn *c;
+
+	if (r.role == ROLE_SERVER && parked_hint) {
+		peer_of(skb, p, !egress, &key);
+		from = bpf_map_lookup_elem(&parked, &key);
+	}
+	c = bpf_sk_storage_get(&conns, sk, from, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) {
+		ADD(stats.storage_nomem, 1);
+		return NULL;
+	}
+	if (from) {
+		bpf_map_delete_elem(&parked, &key);
+		ADD(stats.listener_adopted, 1);
+	} else {
+		c->fresh = conn_is_fresh(sk, p, egress);
+	}
+	role_set(c, &r, epoch);
+	return c;
+}
+
+static __always_inline struct conn *conn_get(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p,
+					     bool egress)
+{
+	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	struct role r;
+
+	if (!c)
+		return conn_new(skb, sk, p, egress);
+
+	__u32 epoch = config.epoch;
+	/* A client that was attached later may have named itself meanwhile. */
+	bool ask = c->role == ROLE_SERVER && !c->client && c->peer_tries < PEER_TRIES && !egress;
+
+	if (c->epoch == epoch && !ask)
+		return c;
+
+	__u8 tries = c->epoch == epoch ? c->peer_tries + 1 : 0;
+
+	role_decide(skb, sk, p, egress, bpf_sk_storage_get(&notes, sk, 0, 0), &r);
+	role_set(c, &r, epoch);
+	c->peer_tries = tries;
+	return c;
+}
+
+#endif
