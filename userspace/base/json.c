@@ -7,31 +7,33 @@
 
 #include "base/text.h"
 
-/* cJSON recurses up to 1000 deep before we could look: count brackets first, outside strings. */
-static bool too_deep(const char *s, size_t len)
+/*
+ * What cJSON must not see: it recurses up to 1000 deep, and ends a string at
+ * \\u0000, so that what follows would go unseen. NULL: nothing of the kind.
+ */
+static const char *flaw_before(const char *s, size_t len)
 {
 	int depth = 0;
 	bool quoted = false;
 
 	for (size_t i = 0; i < len; i++) {
-		if (quoted) {
-			if (s[i] == '\\')
-				i++;
-			else if (s[i] == '"')
-				quoted = false;
+		if (quoted && s[i] == '\\') {
+			i++;
+			if (len - i >= 5 && !memcmp(s + i, "u0000", 5))
+				return "the text contains the character \\u0000";
 		} else if (s[i] == '"') {
-			quoted = true;
-		} else if (s[i] == '{' || s[i] == '[') {
+			quoted = !quoted;
+		} else if (!quoted && (s[i] == '{' || s[i] == '[')) {
 			if (++depth > JSON_DEPTH_MAX)
-				return true;
-		} else if (s[i] == '}' || s[i] == ']') {
+				return "the JSON is nested too deep (16 levels are allowed)";
+		} else if (!quoted && (s[i] == '}' || s[i] == ']')) {
 			depth--;
 		}
 	}
-	return false;
+	return NULL;
 }
 
-/* At most JSON_DEPTH_MAX deep: too_deep() has seen to it. */
+/* At most JSON_DEPTH_MAX deep: flaw_before() has seen to it. */
 static const char *flaw_in(const cJSON *j)
 {
 	if (cJSON_IsNumber(j) && !isfinite(j->valuedouble))
@@ -55,13 +57,9 @@ int json_parse(const char *data, size_t len, cJSON **ret, const char **why)
 		*why = "the text is not valid UTF-8";
 		return -EINVAL;
 	}
-	/* cJSON would end the string there, and what follows would go unseen. */
-	if (memmem(data, len, "\\u0000", 6)) {
-		*why = "the text contains \\u0000";
-		return -EINVAL;
-	}
-	if (too_deep(data, len)) {
-		*why = "the JSON is nested too deep (16 levels are allowed)";
+	const char *before = flaw_before(data, len);
+	if (before) {
+		*why = before;
 		return -EINVAL;
 	}
 
