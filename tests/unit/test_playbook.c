@@ -149,7 +149,7 @@ static void test_playbook_learns_from_history(void **state)
 	/* Having found nothing is no failure. */
 	history_add(&h, "db", FAULT_CLASS_ERRORS, ACTION_RESET_FAULT, HISTORY_NOTHING);
 	assert_string_equal(ordered(&d, &f, 1, &h), "reset_fault db, restart db, escalate db");
-	const struct history_entry *e = history_find(&h, "db", FAULT_CLASS_LATENCY, ACTION_RESTART);
+	const struct history_entry *e = history_entry_find(&h, "db", FAULT_CLASS_LATENCY, ACTION_RESTART);
 	assert_int_equal(e->tried, 2);
 	assert_int_equal(e->verified, 1);
 	assert_int_equal(e->failed, 1);
@@ -185,8 +185,8 @@ static void test_history_is_bounded(void **state)
 		history_add(&h, name, FAULT_CLASS_CPU, ACTION_RESTART, HISTORY_VERIFIED);
 	}
 	assert_int_equal(h.nr, HISTORY_MAX);
-	assert_null(history_find(&h, "s9", FAULT_CLASS_CPU, ACTION_RESTART));
-	assert_non_null(history_find(&h, "s10", FAULT_CLASS_CPU, ACTION_RESTART));
+	assert_null(history_entry_find(&h, "s9", FAULT_CLASS_CPU, ACTION_RESTART));
+	assert_non_null(history_entry_find(&h, "s10", FAULT_CLASS_CPU, ACTION_RESTART));
 }
 
 int main(void)

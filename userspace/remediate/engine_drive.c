@@ -71,7 +71,7 @@ static void fill_question(const struct engine *e, const struct incident *i, cons
 	for (size_t k = 0; k < nr && q->nr_history < ACTIONS_MAX; k++) {
 		const struct cause *c = &i->diagnosis.causes[0];
 		const struct history_entry *h =
-			history_find(&e->history, actions[k].target_name, c->resource, actions[k].kind);
+			history_entry_find(&e->history, actions[k].target_name, c->resource, actions[k].kind);
 		if (h)
 			q->history[q->nr_history++] = (struct llm_history){ actions[k].target, actions[k].kind, h->tried,
 									    h->verified, h->failed };

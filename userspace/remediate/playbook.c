@@ -56,7 +56,7 @@ void history_add(struct history *h, const char *service, enum fault_class class,
 	e->stamp = ++h->stamp;
 }
 
-const struct history_entry *history_find(const struct history *h, const char *service, enum fault_class class,
+const struct history_entry *history_entry_find(const struct history *h, const char *service, enum fault_class class,
 					 enum action_kind kind)
 {
 	for (size_t i = 0; h && i < h->nr; i++) {
@@ -122,7 +122,7 @@ static int rank(const struct diagnosis *d, const struct service_facts *facts, si
 	int r = rank_in_class(c, facts_find(facts, nr_facts, a->target), a->kind);
 	if (r >= RANK_LAST)
 		return r;
-	const struct history_entry *e = history_find(h, a->target_name, c->resource, a->kind);
+	const struct history_entry *e = history_entry_find(h, a->target_name, c->resource, a->kind);
 	if (e && e->last == HISTORY_FAILED)
 		r += RANK_HISTORY;
 	else if (e && e->last == HISTORY_VERIFIED)
@@ -157,7 +157,7 @@ size_t playbook_order(const struct diagnosis *d, const struct service_facts *fac
 	}
 	const struct action *first = &actions[0];
 	const struct cause *c = &d->causes[cause_index(d, first->target)];
-	const struct history_entry *e = history_find(h, first->target_name, c->resource, first->kind);
+	const struct history_entry *e = history_entry_find(h, first->target_name, c->resource, first->kind);
 	snprintf(why, why_size, "%s of %s: %s first%s", fault_class_name(c->resource), first->target_name,
 		 action_kind_name(first->kind),
 		 e && e->last == HISTORY_VERIFIED ? ", as it helped here the last time" : "");

@@ -44,8 +44,8 @@ struct history {
 void history_add(struct history *h, const char *service, enum fault_class class, enum action_kind kind,
 		 enum history_result result);
 
-/** history_find() - NULL where it was never tried. */
-const struct history_entry *history_find(const struct history *h, const char *service, enum fault_class class,
+/** history_entry_find() - NULL where it was never tried. */
+const struct history_entry *history_entry_find(const struct history *h, const char *service, enum fault_class class,
 					 enum action_kind kind);
 
 /**
