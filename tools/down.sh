@@ -50,7 +50,7 @@ elif [ -z "$daemon" ] && [ -x "$BIN/archaic-ebpf" ]; then
 	# It may have been killed: what it left is undone all the same.
 	"$BIN/archaic-ebpf" reset --all --run-dir "$RUN_DIR" >/dev/null || die "archaic-ebpf reset --all failed"
 fi
-stop_all
+stop_all || die "something could not be stopped"
 echo "daemon:   ${daemon:+process $daemon }stopped"
 echo "services: ${supervisor:+supervisor $supervisor }stopped"
 
