@@ -56,7 +56,8 @@ static int running_kernel(void)
 static const char *excuse(const char *program)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(exceptions); i++)
-		if (strcmp(exceptions[i].program, program) == 0 && running_kernel() < exceptions[i].since)
+		if (strcmp(exceptions[i].program, program) == 0 &&
+		    running_kernel() < exceptions[i].since)
 			return exceptions[i].instead;
 	return NULL;
 }
@@ -79,8 +80,8 @@ static void print_log_end(void)
 /* 0 when the kernel takes program @index of @path; @name: its name, copied. @level: the log costs minutes. */
 static int load_one(const char *path, size_t index, char *name, size_t size, uint32_t level)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log_text, .kernel_log_size = LOG_SIZE,
-		    .kernel_log_level = level);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log_text,
+		    .kernel_log_size = LOG_SIZE, .kernel_log_level = level);
 	struct bpf_object *o = bpf_object__open_file(path, &opts);
 	struct bpf_program *p;
 	size_t i = 0;
@@ -117,7 +118,8 @@ static void load_object(const char *path, struct tally *t)
 			printf("  %-28s %-32s taken\n", file, name);
 		} else if (instead) {
 			t->excused++;
-			printf("  %-28s %-32s refused (%s); instead: %s\n", file, name, strerror(-err), instead);
+			printf("  %-28s %-32s refused (%s); instead: %s\n", file, name,
+			       strerror(-err), instead);
 		} else {
 			t->refused++;
 			printf("  %-28s %-32s REFUSED: %s\n", file, name, strerror(-err));
@@ -154,8 +156,8 @@ static void test_load_every_program_is_taken(void **state)
 		load_object(found.gl_pathv[i], &t);
 	globfree(&found);
 	free(log_text);
-	printf("  %zu objects: %zu programs taken, %zu refused as expected, %zu refused\n", t.objects, t.loaded,
-	       t.excused, t.refused);
+	printf("  %zu objects: %zu programs taken, %zu refused as expected, %zu refused\n",
+	       t.objects, t.loaded, t.excused, t.refused);
 	assert_int_equal(t.refused, 0);
 	assert_true(t.loaded > 0);
 }

@@ -136,8 +136,10 @@ static void test_config_file_errors_name_the_line(void **state)
 		{ "mode = auto\n", "x.conf:1: an option before the first section: mode" },
 		{ "[daemon]\nmode = wild\n", "x.conf:2: mode is wild; it must be one of observe|" },
 		{ "[daemon]\nmode =\n", "x.conf:2: mode is empty" },
-		{ "[daemon]\nrun_dir = here\n", "x.conf:2: run_dir is here; it must be an absolute path" },
-		{ "[ports]\noperator = 70000\n", "x.conf:2: operator is 70000; it must be a whole number from 1" },
+		{ "[daemon]\nrun_dir = here\n",
+		  "x.conf:2: run_dir is here; it must be an absolute path" },
+		{ "[ports]\noperator = 70000\n",
+		  "x.conf:2: operator is 70000; it must be a whole number from 1" },
 		{ "[ports]\noperator = 80x\n", "x.conf:2: operator is 80x" },
 		{ "[observe]\ntick = 1ms\n", "x.conf:2: tick is 1ms; it must be a time from" },
 		{ "[observe]\ndiscover = maybe\n", "it must be yes or no" },
@@ -196,8 +198,10 @@ static void test_config_precedence(void **state)
 	static const char text[] = "[daemon]\nmode = observe\n[observe]\ntick = 2s\nslow = 2s\n"
 				   "[prometheus]\nurl = http://file\n";
 	char env_config[64];
-	const char *env[] = { env_config, "ARCHAIC_TICK=3s", "ARCHAIC_SLOW=3s", "PROMETHEUS_URL=http://env", NULL };
-	const char *argv[] = { "--slow=4s", "--no-discover", "--faults-enabled", "--port-operator", "9005" };
+	const char *env[] = { env_config, "ARCHAIC_TICK=3s", "ARCHAIC_SLOW=3s",
+			      "PROMETHEUS_URL=http://env", NULL };
+	const char *argv[] = { "--slow=4s", "--no-discover", "--faults-enabled", "--port-operator",
+			       "9005" };
 
 	(void)state;
 	snprintf(env_config, sizeof(env_config), "ARCHAIC_CONFIG=%s", path);
@@ -209,9 +213,9 @@ static void test_config_precedence(void **state)
 	if (err)
 		fail_msg("%s", p.detail);
 	assert_string_equal(c.file, path);
-	assert_int_equal(c.daemon.mode, CONFIG_MODE_OBSERVE);     /* file over default */
-	assert_true(c.observe.tick_ns == 3 * NSEC_PER_SEC);       /* environment over file */
-	assert_true(c.observe.slow_ns == 4 * NSEC_PER_SEC);       /* command line over both */
+	assert_int_equal(c.daemon.mode, CONFIG_MODE_OBSERVE); /* file over default */
+	assert_true(c.observe.tick_ns == 3 * NSEC_PER_SEC);   /* environment over file */
+	assert_true(c.observe.slow_ns == 4 * NSEC_PER_SEC);   /* command line over both */
 	assert_string_equal(c.prometheus.url, "http://env");
 	assert_false(c.observe.discover);
 	assert_true(c.faults.enabled);
@@ -230,7 +234,8 @@ static void test_config_command_line_errors(void **state)
 		{ "--tick=soon", "--tick is soon" },
 		{ "stray", "unexpected argument stray" },
 		{ "--", "unexpected argument --" },
-		{ "--config=/nonexistent/x.conf", "cannot read the configuration /nonexistent/x.conf" },
+		{ "--config=/nonexistent/x.conf",
+		  "cannot read the configuration /nonexistent/x.conf" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -198,7 +198,8 @@ static void test_http_client_does_not_follow_redirects(void **state)
 	struct http_client_response r;
 
 	(void)state;
-	start_tcp("HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	start_tcp(
+		"HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 	req.url = url("/");
 	assert_int_equal(http_client_do(client, &req, &r), 0);
 	assert_int_equal(r.status, 302);
@@ -228,9 +229,10 @@ static void check_error(const char *answer, size_t pad, enum http_client_error w
 static void test_http_client_caps_the_body(void **state)
 {
 	(void)state;
-	check_error("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", 10001, HTTP_CLIENT_TOO_LARGE, -EMSGSIZE);
-	check_error("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n", 20000, HTTP_CLIENT_TOO_LARGE,
+	check_error("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", 10001, HTTP_CLIENT_TOO_LARGE,
 		    -EMSGSIZE);
+	check_error("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n", 20000,
+		    HTTP_CLIENT_TOO_LARGE, -EMSGSIZE);
 }
 
 static void test_http_client_takes_a_body_of_exactly_the_cap(void **state)
@@ -253,8 +255,10 @@ static void test_http_client_protocol_errors(void **state)
 	(void)state;
 	check_error("", 0, HTTP_CLIENT_PROTOCOL, -EPROTO);
 	check_error("SSH-2.0-OpenSSH\r\n", 0, HTTP_CLIENT_PROTOCOL, -EPROTO);
-	check_error("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", 0, HTTP_CLIENT_PROTOCOL, -EPROTO);
-	check_error("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", 0, HTTP_CLIENT_PROTOCOL, -EPROTO);
+	check_error("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", 0, HTTP_CLIENT_PROTOCOL,
+		    -EPROTO);
+	check_error("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", 0, HTTP_CLIENT_PROTOCOL,
+		    -EPROTO);
 }
 
 static void test_http_client_timeout(void **state)
@@ -333,10 +337,13 @@ static void test_http_client_unix_socket(void **state)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)state;
-	snprintf(server.socket_path, sizeof(server.socket_path), "/tmp/test_http_client.%d", getpid());
+	snprintf(server.socket_path, sizeof(server.socket_path), "/tmp/test_http_client.%d",
+		 getpid());
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s", server.socket_path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(start(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"), 0);
+	assert_int_equal(
+		start(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
+		0);
 	req.unix_socket = server.socket_path;
 	assert_int_equal(http_client_do(client, &req, &r), 0);
 	assert_string_equal(buf_str(&r.body), "ok");

@@ -14,10 +14,18 @@
 static void test_json_takes_every_kind_of_value(void **state)
 {
 	static const char *const good[] = {
-		"{}", "[]", " 1 ", "\"x\"", "null", "true\n", "[1,2.5,-3e2]", "{\"a\":{\"b\":[null,false]}}",
-		"\"caf\xc3\xa9 \\u00e9 \\ud83d\\ude00\"", "{\"a\":1,\"b\":{\"a\":2}}",
+		"{}",
+		"[]",
+		" 1 ",
+		"\"x\"",
+		"null",
+		"true\n",
+		"[1,2.5,-3e2]",
+		"{\"a\":{\"b\":[null,false]}}",
+		"\"caf\xc3\xa9 \\u00e9 \\ud83d\\ude00\"",
+		"{\"a\":1,\"b\":{\"a\":2}}",
 		"[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]", /* 16 levels */
-		"\"[[[[[[[[[[[[[[[[[[[[\"",         /* brackets in text are no levels */
+		"\"[[[[[[[[[[[[[[[[[[[[\"",          /* brackets in text are no levels */
 		"\"\\\"[[[[[[[[[[[[[[[[[[[[\"",
 	};
 
@@ -34,9 +42,27 @@ static void test_json_takes_every_kind_of_value(void **state)
 static void test_json_refuses_what_is_not_quite_json(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "{", "}", "[1", "{\"a\"}", "{\"a\":}", "nul", "1 2", "{} x", "{}{}", "[1]]",
-		"\"unterminated", "{\"a\":1,\"a\":2}", "[{\"x\":1,\"y\":2,\"x\":3}]", "1e999", "[-1e999]",
-		"\"\xff\"", "\"\xc0\xaf\"", "{\"\xed\xa0\x80\":1}", "\"a\\u0000b\"",
+		"",
+		" ",
+		"{",
+		"}",
+		"[1",
+		"{\"a\"}",
+		"{\"a\":}",
+		"nul",
+		"1 2",
+		"{} x",
+		"{}{}",
+		"[1]]",
+		"\"unterminated",
+		"{\"a\":1,\"a\":2}",
+		"[{\"x\":1,\"y\":2,\"x\":3}]",
+		"1e999",
+		"[-1e999]",
+		"\"\xff\"",
+		"\"\xc0\xaf\"",
+		"{\"\xed\xa0\x80\":1}",
+		"\"a\\u0000b\"",
 		"[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", /* 17 levels */
 	};
 

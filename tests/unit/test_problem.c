@@ -14,9 +14,9 @@ static void test_problem_errno_follows_the_status(void **state)
 	static const struct {
 		int status, err;
 	} kinds[] = {
-		{ 400, -EINVAL }, { 401, -EACCES }, { 403, -EACCES },  { 404, -ENOENT }, { 405, -EINVAL },
-		{ 409, -EEXIST }, { 413, -EMSGSIZE }, { 422, -EPERM }, { 429, -EBUSY },  { 503, -ENOTSUP },
-		{ 500, -EIO },    { 418, -EIO },
+		{ 400, -EINVAL }, { 401, -EACCES },  { 403, -EACCES },   { 404, -ENOENT },
+		{ 405, -EINVAL }, { 409, -EEXIST },  { 413, -EMSGSIZE }, { 422, -EPERM },
+		{ 429, -EBUSY },  { 503, -ENOTSUP }, { 500, -EIO },      { 418, -EIO },
 	};
 	struct problem p;
 
@@ -36,7 +36,8 @@ static void test_problem_parameter_says_what_and_what_is_allowed(void **state)
 	struct problem p;
 
 	(void)state;
-	assert_int_equal(problem_parameter(&p, 400, "probability", "2", "a number from 0 to 1"), -EINVAL);
+	assert_int_equal(problem_parameter(&p, 400, "probability", "2", "a number from 0 to 1"),
+			 -EINVAL);
 	assert_string_equal(p.parameter, "probability");
 	assert_string_equal(p.value, "2");
 	assert_string_equal(p.allowed, "a number from 0 to 1");

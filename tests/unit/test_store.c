@@ -93,14 +93,16 @@ static void test_store_keeps_what_it_was_given(void **state)
 
 	(void)state;
 	assert_null(store_notice(s));
-	assert_int_equal(store_run(s, "INSERT INTO incidents VALUES(?,?,?,?,?)", "ttitt", "i-0001", "open",
-				   (int64_t)1700000000123, NULL, "{\"x\":\"'); DROP TABLE incidents;--\"}"),
+	assert_int_equal(store_run(s, "INSERT INTO incidents VALUES(?,?,?,?,?)", "ttitt", "i-0001",
+				   "open", (int64_t)1700000000123, NULL,
+				   "{\"x\":\"'); DROP TABLE incidents;--\"}"),
 			 0);
 	assert_int_equal(store_changes(s), 1);
 	store_close(s);
 
 	s = open_good();
-	assert_int_equal(ask(s, "SELECT opened_at FROM incidents WHERE id='i-0001' AND root IS NULL"),
+	assert_int_equal(ask(s,
+			     "SELECT opened_at FROM incidents WHERE id='i-0001' AND root IS NULL"),
 			 1700000000123);
 	assert_int_equal(ask(s, "SELECT count(*) FROM audit"), 0);
 	store_close(s);
@@ -124,9 +126,12 @@ static void test_store_hands_out_rows_until_told_to_stop(void **state)
 	(void)state;
 	for (const char *id = "a\0b\0c\0"; *id; id += 2)
 		assert_int_equal(store_run(s, "INSERT INTO meta VALUES(?,?)", "tt", id, "0.5"), 0);
-	assert_int_equal(store_query(s, "SELECT key, NULL, CAST(value AS REAL) FROM meta WHERE key >= ?1 ORDER BY key",
-				     check_row, &nr, "t", "a"),
-			 42);
+	assert_int_equal(
+		store_query(
+			s,
+			"SELECT key, NULL, CAST(value AS REAL) FROM meta WHERE key >= ?1 ORDER BY key",
+			check_row, &nr, "t", "a"),
+		42);
 	assert_int_equal(nr, 2);
 	store_close(s);
 }
@@ -171,7 +176,8 @@ static void *add_lines(void *ctx)
 
 	for (int i = 0; i < 50; i++) {
 		failures += store_begin(s) != 0;
-		failures += store_run(s, "UPDATE meta SET value = value + 1 WHERE key = 'n'", "") != 0;
+		failures += store_run(s, "UPDATE meta SET value = value + 1 WHERE key = 'n'", "") !=
+			0;
 		failures += store_commit(s) != 0;
 	}
 	return (void *)failures;
@@ -235,7 +241,7 @@ static void test_store_refuses_another_programs_database(void **state)
 	raw("CREATE TABLE bookmarks(url)");
 	assert_int_equal(store_open(path, &s, &p), -ENOTSUP);
 	assert_null(s);
-	assert_non_null(strstr(p.detail, "the database of another program"));
+	assert_non_null(strstr(p.detail, "is another program's database"));
 	raw("INSERT INTO bookmarks VALUES('still here')");
 }
 
@@ -276,7 +282,10 @@ static void test_store_sets_a_damaged_file_aside(void **state)
 
 	(void)state;
 	for (int64_t i = 0; i < 500; i++)
-		assert_int_equal(store_run(s, "INSERT INTO audit VALUES(NULL,?,'me','did','{}','h')", "i", i), 0);
+		assert_int_equal(store_run(s,
+					   "INSERT INTO audit VALUES(NULL,?,'me','did','{}','h')",
+					   "i", i),
+				 0);
 	store_close(s);
 	/* The header stays good: only looking inside finds it. */
 	memset(junk, 0xa5, sizeof(junk));
@@ -297,17 +306,23 @@ static void test_store_says_why_it_cannot_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_store_keeps_what_it_was_given, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_store_hands_out_rows_until_told_to_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_keeps_what_it_was_given, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_store_hands_out_rows_until_told_to_stop, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_store_refuses_bad_statements, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_transactions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_is_shared_by_threads, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_store_migrates_an_empty_old_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_store_refuses_a_newer_schema_and_leaves_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_store_refuses_another_programs_database, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_migrates_an_empty_old_file, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_store_refuses_a_newer_schema_and_leaves_it,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_refuses_another_programs_database, setup,
+						teardown),
 		cmocka_unit_test_setup(test_store_sets_garbage_aside, setup),
 		cmocka_unit_test_setup(test_store_sets_a_damaged_file_aside, setup),
-		cmocka_unit_test_setup_teardown(test_store_says_why_it_cannot_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_says_why_it_cannot_open, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);

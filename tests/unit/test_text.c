@@ -26,16 +26,16 @@ static void test_text_utf8(void **state)
 		{ "\xf0\x9f\x98\x80", 4, true },
 		{ "\xf4\x8f\xbf\xbf", 4, true },
 		{ "\xef\xbf\xbd", 3, true },
-		{ "\x80", 1, false },             /* continuation alone */
-		{ "\xc0\xaf", 2, false },         /* overlong / */
+		{ "\x80", 1, false },     /* continuation alone */
+		{ "\xc0\xaf", 2, false }, /* overlong / */
 		{ "\xc1\xbf", 2, false },
-		{ "\xe0\x80\xaf", 3, false },     /* overlong, three bytes */
+		{ "\xe0\x80\xaf", 3, false }, /* overlong, three bytes */
 		{ "\xf0\x80\x80\xaf", 4, false },
 		{ "\xed\xa0\x80", 3, false },     /* surrogate */
 		{ "\xf4\x90\x80\x80", 4, false }, /* over U+10FFFF */
 		{ "\xf5\x80\x80\x80", 4, false },
 		{ "\xff", 1, false },
-		{ "\xe2\x82", 2, false },         /* cut */
+		{ "\xe2\x82", 2, false }, /* cut */
 		{ "\xe2\x82\xac", 2, false },
 		{ "a\xc3", 2, false },
 		{ "\xc3(", 2, false },
@@ -89,7 +89,8 @@ static void test_text_u64(void **state)
 	assert_true(v == UINT64_MAX);
 
 	v = 77;
-	static const char *const bad[] = { "", " 1", "1 ", "+1", "-1", "0x10", "1.0", "1e3", "one", "1\n" };
+	static const char *const bad[] = { "",     " 1",  "1 ",  "+1",  "-1",
+					   "0x10", "1.0", "1e3", "one", "1\n" };
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(text_to_u64(bad[i], 0, 100, &v), -EINVAL);
 	assert_int_equal(text_to_u64("101", 0, 100, &v), -ERANGE);
@@ -109,7 +110,8 @@ static void test_text_double(void **state)
 	assert_true(v == 1e-3);
 
 	v = 77;
-	static const char *const bad[] = { "", "nan", "inf", "-inf", "0x1p3", "1,5", " 1", "1 ", "1.2.3", "e", "--1" };
+	static const char *const bad[] = { "",   "nan", "inf",   "-inf", "0x1p3", "1,5",
+					   " 1", "1 ",  "1.2.3", "e",    "--1" };
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(text_to_double(bad[i], -1e9, 1e9, &v), -EINVAL);
 	assert_int_equal(text_to_double("2", 0, 1, &v), -ERANGE);
@@ -132,7 +134,8 @@ static void test_text_duration(void **state)
 		{ "1.5s", 1500 * NSEC_PER_MSEC },
 		{ "0", 0 },
 	};
-	static const char *const bad[] = { "", "s", "10 s", "-1s", "10d", "10sec", "1e3s", "ms", "1.2.3s" };
+	static const char *const bad[] = { "",      "s",    "10 s", "-1s",   "10d",
+					   "10sec", "1e3s", "ms",   "1.2.3s" };
 	uint64_t v = 77;
 
 	(void)state;

@@ -67,7 +67,7 @@ static uint64_t own_cpu(void)
 
 	getrusage(RUSAGE_SELF, &u);
 	return ((uint64_t)u.ru_utime.tv_sec + (uint64_t)u.ru_stime.tv_sec) * NSEC_PER_SEC +
-	       ((uint64_t)u.ru_utime.tv_usec + (uint64_t)u.ru_stime.tv_usec) * NSEC_PER_USEC;
+		((uint64_t)u.ru_utime.tv_usec + (uint64_t)u.ru_stime.tv_usec) * NSEC_PER_USEC;
 }
 
 static int ask(struct drive *d, struct client *c, unsigned nr, uint64_t now)
@@ -168,7 +168,8 @@ int bench_drive(const struct drive_request *rq, struct drive_result *ret)
 
 	if (err)
 		return err;
-	if (!rq->pipeline || rq->pipeline > PIPELINE_MAX || !rq->connections || rq->connections > 1024)
+	if (!rq->pipeline || rq->pipeline > PIPELINE_MAX || !rq->connections ||
+	    rq->connections > 1024)
 		return -EINVAL;
 	for (unsigned i = 0; i < rq->pipeline; i++)
 		memcpy(d.batch + i * strlen(BENCH_REQUEST), BENCH_REQUEST, strlen(BENCH_REQUEST));

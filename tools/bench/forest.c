@@ -70,12 +70,15 @@ int bench_forest(void)
 	}
 	if (err)
 		return err;
-	double f_ns = median(fit, REPEATS), b_ns = median(boxed, REPEATS), c_ns = median(classic, REPEATS);
-	printf("forest of %d trees of %d of %d rows, %d features, medians of %d:\n", TREES, SAMPLE, ROWS,
-	       NR_FEATURES, REPEATS);
-	printf("  boxed score / classic score      %.2f (%.1f us, %.1f us)\n", b_ns / c_ns, b_ns / 1e3, c_ns / 1e3);
+	double f_ns = median(fit, REPEATS), b_ns = median(boxed, REPEATS),
+	       c_ns = median(classic, REPEATS);
+	printf("forest of %d trees of %d of %d rows, %d features, medians of %d:\n", TREES, SAMPLE,
+	       ROWS, NR_FEATURES, REPEATS);
+	printf("  boxed score / classic score      %.2f (%.1f us, %.1f us)\n", b_ns / c_ns,
+	       b_ns / 1e3, c_ns / 1e3);
 	printf("  fit / classic score              %.0f (%.2f ms)\n", f_ns / c_ns, f_ns / 1e6);
-	printf("  scoring %d services / 1 s tick   %.4f\n", SERVICES, SERVICES * (b_ns + c_ns) / 1e9);
+	printf("  scoring %d services / 1 s tick   %.4f\n", SERVICES,
+	       SERVICES * (b_ns + c_ns) / 1e9);
 	printf("  growing one tree / 1 s tick      %.5f\n", f_ns / TREES / 1e9);
 	return isfinite(sink) ? 0 : -EDOM;
 }

@@ -55,9 +55,9 @@ static int drive(char *argv[])
 	struct drive_request rq = { 0 };
 	struct drive_result r;
 
-	if (!number(argv[0], 65535, &port) || !number(argv[1], INT_MAX, &pid) || !core(argv[2], &rq.cpu) ||
-	    !number(argv[3], 1024, &rq.connections) || !number(argv[4], 64, &rq.pipeline) ||
-	    !number(argv[5], 600000, &rq.millis))
+	if (!number(argv[0], 65535, &port) || !number(argv[1], INT_MAX, &pid) ||
+	    !core(argv[2], &rq.cpu) || !number(argv[3], 1024, &rq.connections) ||
+	    !number(argv[4], 64, &rq.pipeline) || !number(argv[5], 600000, &rq.millis))
 		return usage();
 	rq.port = (uint16_t)port;
 	rq.server = (pid_t)pid;
@@ -65,10 +65,10 @@ static int drive(char *argv[])
 	if (err || !r.requests)
 		return fail("drive", err ?: -ENODATA);
 	double n = (double)r.requests, wall = (double)r.wall_ns;
-	printf("%.1f %.4f %.4f %.4f %.4f %.4f %.4f %.4f\n", n / wall * 1e9, (double)r.server_cpu_ns / n / 1e3,
-	       (double)r.client_cpu_ns / n / 1e3, (double)r.server_cpu_ns / wall,
-	       (double)(r.server_cpu_ns + r.server_wait_ns) / wall, (double)r.client_cpu_ns / wall,
-	       r.p50_ms, r.p99_ms);
+	printf("%.1f %.4f %.4f %.4f %.4f %.4f %.4f %.4f\n", n / wall * 1e9,
+	       (double)r.server_cpu_ns / n / 1e3, (double)r.client_cpu_ns / n / 1e3,
+	       (double)r.server_cpu_ns / wall, (double)(r.server_cpu_ns + r.server_wait_ns) / wall,
+	       (double)r.client_cpu_ns / wall, r.p50_ms, r.p99_ms);
 	return 0;
 }
 
@@ -77,7 +77,8 @@ int main(int argc, char *argv[])
 	unsigned port;
 	int cpu;
 
-	if (argc == 4 && strcmp(argv[1], "serve") == 0 && number(argv[2], 65535, &port) && core(argv[3], &cpu))
+	if (argc == 4 && strcmp(argv[1], "serve") == 0 && number(argv[2], 65535, &port) &&
+	    core(argv[3], &cpu))
 		return fail("serve", bench_serve((uint16_t)port, cpu));
 	if (argc == 8 && strcmp(argv[1], "drive") == 0)
 		return drive(argv + 2);

@@ -104,25 +104,25 @@ stats=$(sysctl -n kernel.bpf_stats_enabled 2>/dev/null || echo 0)
 "$bin/archaic-bench" serve $port 0 &
 server=$!
 sleep 0.3
-drive 16 16 300 >/dev/null
+drive 64 16 300 >/dev/null
 
 for _ in $(seq "$rounds"); do
-	drive 16 16 "$millis" >>"$work/pipelined.off"
+	drive 64 16 "$millis" >>"$work/pipelined.off"
 	drive 64 1 "$millis" >>"$work/single.off"
 	daemon_on
-	drive 16 16 "$millis" >>"$work/pipelined.on"
+	drive 64 16 "$millis" >>"$work/pipelined.on"
 	drive 64 1 "$millis" >>"$work/single.on"
 	daemon_off
 done
-report "pipelined (16 connections x 16)" pipelined
+report "pipelined (64 connections x 16)" pipelined
 report "one at a time (64 connections)" single
 
 # The kernel's own account of the programs; it costs something itself, so it is a round apart.
 bpftool prog list -j | jq -r '.[].id' | sort >"$work/before"
 daemon_on
 if sysctl -q kernel.bpf_stats_enabled=1 2>/dev/null; then
-	drive 16 16 "$millis" >/dev/null
-	echo "nanoseconds a run of each BPF program (16 x 16; kernel statistics on):"
+	drive 64 16 "$millis" >/dev/null
+	echo "nanoseconds a run of each BPF program (64 x 16; kernel statistics on):"
 	bpftool prog list -j |
 		jq -r '.[] | select(.run_cnt > 0) | "\(.id) \(.type) \(.name) \(.run_cnt) \(.run_time_ns)"' |
 		while read -r id type name count ns; do

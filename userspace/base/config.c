@@ -50,7 +50,8 @@ static int set_text(const struct config_option *o, void *field, const char *valu
 
 static int set_bool(void *field, const char *value)
 {
-	static const char *const words[2][4] = { { "no", "false", "off", "0" }, { "yes", "true", "on", "1" } };
+	static const char *const words[2][4] = { { "no", "false", "off", "0" },
+						 { "yes", "true", "on", "1" } };
 
 	for (int on = 0; on < 2; on++)
 		for (size_t i = 0; i < ARRAY_SIZE(words[on]); i++)
@@ -165,19 +166,21 @@ static void describe(const struct config_option *o, char *text, size_t size)
 		snprintf(text, size, "a number from %g to %g", o->min, o->max);
 		break;
 	case CONFIG_TYPE_DURATION:
-		snprintf(text, size, "a time from %gs to %gs, such as 250ms, 10s, 5m", o->min / 1e9, o->max / 1e9);
+		snprintf(text, size, "a time from %gs to %gs, such as 250ms, 10s, 5m", o->min / 1e9,
+			 o->max / 1e9);
 		break;
 	case CONFIG_TYPE_CHOICE:
 		snprintf(text, size, "one of %s", o->choices);
 		break;
 	case CONFIG_TYPE_LIST:
-		snprintf(text, size, "at most %d names of at most %d bytes", CONFIG_LIST_MAX, SERVICE_NAME_MAX - 1);
+		snprintf(text, size, "at most %d names of at most %d bytes", CONFIG_LIST_MAX,
+			 SERVICE_NAME_MAX - 1);
 		break;
 	}
 }
 
-int config_set(struct config *c, const struct config_option *o, const char *where, const char *value,
-	       struct problem *why)
+int config_set(struct config *c, const struct config_option *o, const char *where,
+	       const char *value, struct problem *why)
 {
 	char allowed[128];
 
@@ -272,7 +275,8 @@ static int flag_parse(const char *word, struct flag *ret, struct problem *why)
 }
 
 /* Two passes: the first finds --config (@c NULL), the second applies all the others. */
-static int apply_argv(struct config *c, int argc, char *const argv[], const char **file, struct problem *why)
+static int apply_argv(struct config *c, int argc, char *const argv[], const char **file,
+		      struct problem *why)
 {
 	for (int i = 0; i < argc; i++) {
 		struct flag flag = { 0 };
@@ -307,17 +311,19 @@ static int read_file(const char *path, bool named, struct buf *ret, struct probl
 	if (fd < 0 && errno == ENOENT && !named)
 		return 0;
 	if (fd < 0)
-		return problem_set(why, 400, "cannot read the configuration %s: %s", path, strerror(errno));
+		return problem_set(why, 400, "cannot read the configuration %s: %s", path,
+				   strerror(errno));
 	while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
 		int err = buf_add(ret, chunk, (size_t)n);
 		if (err == -EMSGSIZE)
-			return problem_set(why, 400, "the configuration %s is larger than %d bytes", path,
-					   CONFIG_FILE_MAX);
+			return problem_set(why, 400, "the configuration %s is larger than %d bytes",
+					   path, CONFIG_FILE_MAX);
 		if (err)
 			return err;
 	}
 	if (n < 0)
-		return problem_set(why, 400, "cannot read the configuration %s: %s", path, strerror(errno));
+		return problem_set(why, 400, "cannot read the configuration %s: %s", path,
+				   strerror(errno));
 	return 0;
 }
 
@@ -339,13 +345,16 @@ static int fill_socket(struct config *c, struct problem *why)
 {
 	if (c->daemon.socket[0])
 		return 0;
-	int n = snprintf(c->daemon.socket, sizeof(c->daemon.socket), "%s/control.sock", c->daemon.run_dir);
+	int n = snprintf(c->daemon.socket, sizeof(c->daemon.socket), "%s/control.sock",
+			 c->daemon.run_dir);
 	if (n < 0 || (size_t)n >= sizeof(c->daemon.socket))
-		return problem_set(why, 400, "run_dir is too long for a socket: %s", c->daemon.run_dir);
+		return problem_set(why, 400, "run_dir is too long for a socket: %s",
+				   c->daemon.run_dir);
 	return 0;
 }
 
-int config_load(int argc, char *const argv[], char *const env[], struct config *ret, struct problem *why)
+int config_load(int argc, char *const argv[], char *const env[], struct config *ret,
+		struct problem *why)
 {
 	CLEANUP(freep) struct config *c = malloc(sizeof(*c));
 	if (!c)
@@ -357,9 +366,13 @@ int config_load(int argc, char *const argv[], char *const env[], struct config *
 	if (!err)
 		err = apply_file(c, file ?: CONFIG_FILE, file != NULL, why);
 	if (!err)
-		err = apply_env(c, env, why) ?: apply_argv(c, argc, argv, &file, why);
+		err = apply_env(c, env, why);
 	if (!err)
-		err = fill_socket(c, why) ?: config_check(c, why);
+		err = apply_argv(c, argc, argv, &file, why);
+	if (!err)
+		err = fill_socket(c, why);
+	if (!err)
+		err = config_check(c, why);
 	if (!err)
 		*ret = *c;
 	return err;
@@ -387,7 +400,9 @@ static bool is_url_or_empty(const char *s)
 static int check_service(const struct config_service *s, struct problem *why)
 {
 	if (!!s->port + !!s->pid + !!s->cgroup[0] != 1)
-		return problem_set(why, 400, "[service %s] needs exactly one of port, pid and cgroup", s->name);
+		return problem_set(why, 400,
+				   "[service %s] needs exactly one of port, pid and cgroup",
+				   s->name);
 	return 0;
 }
 
@@ -399,11 +414,13 @@ int config_check(const struct config *c, struct problem *why)
 		return problem_parameter(why, 400, "listen", c->daemon.listen,
 					 "a loopback address, or token_file must be set");
 	if (!numeric)
-		return problem_parameter(why, 400, "listen", c->daemon.listen, "a numeric IPv4 or IPv6 address");
+		return problem_parameter(why, 400, "listen", c->daemon.listen,
+					 "a numeric IPv4 or IPv6 address");
 	if (!c->daemon.run_dir[0] || !c->daemon.state_dir[0])
 		return problem_set(why, 400, "run_dir and state_dir must not be empty");
 	if (c->ports.operator_port == c->ports.detector_port)
-		return problem_set(why, 400, "the ports operator and detector are both %u; they must differ",
+		return problem_set(why, 400,
+				   "the ports operator and detector are both %u; they must differ",
 				   c->ports.operator_port);
 	if (c->observe.warmup_tick_ns > c->observe.tick_ns)
 		return problem_set(why, 400, "warmup_tick is longer than tick");
@@ -411,9 +428,11 @@ int config_check(const struct config *c, struct problem *why)
 		return problem_set(why, 400, "shadow is %u; it must not be more than baseline, %u",
 				   c->detect.shadow, c->detect.baseline);
 	if (!is_url_or_empty(c->llm.base_url))
-		return problem_parameter(why, 400, "base_url", c->llm.base_url, "an http:// or https:// URL");
+		return problem_parameter(why, 400, "base_url", c->llm.base_url,
+					 "an http:// or https:// URL");
 	if (!is_url_or_empty(c->prometheus.url))
-		return problem_parameter(why, 400, "url", c->prometheus.url, "an http:// or https:// URL");
+		return problem_parameter(why, 400, "url", c->prometheus.url,
+					 "an http:// or https:// URL");
 	for (size_t i = 0; i < c->nr_services; i++) {
 		int err = check_service(&c->services[i], why);
 		if (err)

@@ -24,12 +24,12 @@
 #include "discover/service.h"
 
 #define CONFIG_FILE "/etc/archaic-ebpf/archaic-ebpf.conf"
-#define CONFIG_FILE_MAX (256 * 1024)  /* bytes */
-#define CONFIG_TEXT_MAX 256           /* bytes of a text value, with the NUL */
+#define CONFIG_FILE_MAX (256 * 1024) /* bytes */
+#define CONFIG_TEXT_MAX 256          /* bytes of a text value, with the NUL */
 #define CONFIG_PATH_MAX 256
-#define CONFIG_SERVICES_MAX 64        /* [service NAME] sections */
-#define CONFIG_LIST_MAX 32            /* entries of a list */
-#define CONFIG_SOCKET_MAX 108         /* sun_path */
+#define CONFIG_SERVICES_MAX 64 /* [service NAME] sections */
+#define CONFIG_LIST_MAX 32     /* entries of a list */
+#define CONFIG_SOCKET_MAX 108  /* sun_path */
 
 enum config_mode {
 	CONFIG_MODE_OBSERVE,   /* watch and detect */
@@ -64,7 +64,7 @@ struct config_service {
 };
 
 struct config {
-	char file[CONFIG_PATH_MAX];      /* that was read; "" for none */
+	char file[CONFIG_PATH_MAX]; /* that was read; "" for none */
 
 	struct {
 		char listen[CONFIG_TEXT_MAX];     /* numeric address */
@@ -80,48 +80,48 @@ struct config {
 	} ports;
 	struct {
 		uint64_t tick_ns;
-		uint64_t warmup_tick_ns;          /* until every baseline is full */
-		uint64_t slow_ns;                 /* requests from here on enter the ring of requests */
-		uint32_t sample_every;            /* one request in so many enters the ring; 0: none */
-		bool discover;                    /* find listening sockets by itself */
+		uint64_t warmup_tick_ns; /* until every baseline is full */
+		uint64_t slow_ns;        /* requests from here on enter the ring of requests */
+		uint32_t sample_every;   /* one request in so many enters the ring; 0: none */
+		bool discover;           /* find listening sockets by itself */
 	} observe;
 	struct {
-		uint32_t baseline;                /* samples per service */
-		uint32_t shadow;                  /* samples held back from the baseline */
+		uint32_t baseline; /* samples per service */
+		uint32_t shadow;   /* samples held back from the baseline */
 		uint64_t static_p99_ns;
-		double static_errors;             /* ratio */
+		double static_errors; /* ratio */
 		uint64_t total_loss_ns;
-		uint32_t close_ticks;             /* quiet ticks that end an anomaly */
-		uint64_t seed;                    /* of the forest; 0: from the clock */
+		uint32_t close_ticks; /* quiet ticks that end an anomaly */
+		uint64_t seed;        /* of the forest; 0: from the clock */
 	} detect;
 	struct {
 		bool enabled;
 		uint64_t max_duration_ns;
 		uint32_t max_intensity;
 		uint64_t max_delay_ns;
-		struct config_list types;         /* allowed fault types; empty: all */
+		struct config_list types; /* allowed fault types; empty: all */
 	} faults;
 	struct {
-		uint64_t cooldown_ns;             /* between two actions on one service */
+		uint64_t cooldown_ns; /* between two actions on one service */
 		uint32_t max_actions_per_hour;
 		uint32_t max_actions_per_incident;
-		double max_share;                 /* of the services under action at once */
+		double max_share; /* of the services under action at once */
 		uint64_t verify_within_ns;
-		uint64_t settle_ns;               /* after an action, before verification looks */
-		struct config_list protect;       /* services that are never acted on; key "protected" */
-		char kill_switch[CONFIG_PATH_MAX]; /* while this file exists, nothing is acted on; "": none */
+		uint64_t settle_ns;         /* after an action, before verification looks */
+		struct config_list protect; /* services that are never acted on; key "protected" */
+		char kill_switch[CONFIG_PATH_MAX]; /* while it exists, nothing is acted on; "": none */
 	} remediate;
 	struct {
 		enum config_llm provider;
-		char base_url[CONFIG_TEXT_MAX];   /* "": the provider's own */
-		char model[CONFIG_TEXT_MAX];      /* "": the provider module's default */
-		char key_file[CONFIG_PATH_MAX];   /* "": GEMINI_API_KEY, for gemini only */
+		char base_url[CONFIG_TEXT_MAX]; /* "": the provider's own */
+		char model[CONFIG_TEXT_MAX];    /* "": the provider module's default */
+		char key_file[CONFIG_PATH_MAX]; /* "": GEMINI_API_KEY, for gemini only */
 		uint64_t timeout_ns;
 		uint32_t max_tokens;
-		uint32_t daily_cap;               /* calls per UTC day */
+		uint32_t daily_cap; /* calls per UTC day */
 	} llm;
 	struct {
-		char url[CONFIG_TEXT_MAX];        /* "": none; also PROMETHEUS_URL */
+		char url[CONFIG_TEXT_MAX]; /* "": none; also PROMETHEUS_URL */
 	} prometheus;
 
 	struct config_service services[CONFIG_SERVICES_MAX];
@@ -130,8 +130,8 @@ struct config {
 
 enum config_type {
 	CONFIG_TYPE_TEXT,
-	CONFIG_TYPE_PATH,     /* absolute, or "" */
-	CONFIG_TYPE_BOOL,     /* yes|no|true|false|on|off|1|0 */
+	CONFIG_TYPE_PATH, /* absolute, or "" */
+	CONFIG_TYPE_BOOL, /* yes|no|true|false|on|off|1|0 */
 	CONFIG_TYPE_U16,
 	CONFIG_TYPE_U32,
 	CONFIG_TYPE_U64,
@@ -143,14 +143,14 @@ enum config_type {
 
 struct config_option {
 	const char *section, *key;
-	const char *flag;         /* "--" + this on the command line; ARCHAIC_ + this in capitals in the environment */
-	const char *also_env;     /* another variable that is honoured; NULL: none */
+	const char *flag;     /* --FLAG on the command line, ARCHAIC_FLAG in the environment */
+	const char *also_env; /* another variable that is honoured; NULL: none */
 	enum config_type type;
-	size_t offset, size;      /* in struct config */
-	const char *fallback;     /* as it would be written in the file */
+	size_t offset, size;  /* in struct config */
+	const char *fallback; /* as it would be written in the file */
 	double min, max;
 	const char *choices;
-	const char *doc;          /* one line */
+	const char *doc; /* one line */
 };
 
 /** config_options() - the table; @nr: its length. Static. */
@@ -168,15 +168,16 @@ void config_init(struct config *c);
  * The file named by nobody may be missing; one that is named must exist.
  * 0, -EINVAL with @why, or -ENOMEM. @why may be NULL.
  */
-int config_load(int argc, char *const argv[], char *const env[], struct config *ret, struct problem *why);
+int config_load(int argc, char *const argv[], char *const env[], struct config *ret,
+		struct problem *why);
 
 /** config_parse_file_text() - apply @text as a configuration file on top of @c. @name: for messages. 0, -EINVAL or -ENOMEM. */
 int config_parse_file_text(struct config *c, const char *name, const char *text, size_t len,
 			   struct problem *why);
 
 /** config_set() - set one option from text, as the file would. @where: for messages, e.g. "--tick". 0 or -EINVAL. */
-int config_set(struct config *c, const struct config_option *o, const char *where, const char *value,
-	       struct problem *why);
+int config_set(struct config *c, const struct config_option *o, const char *where,
+	       const char *value, struct problem *why);
 
 /** config_check() - what no single option can know: ports differ, off loopback needs a token… 0 or -EINVAL. */
 int config_check(const struct config *c, struct problem *why);

@@ -25,7 +25,7 @@ struct reader {
 	char section[SECTION_MAX];
 	struct config_service *service; /* of a [service NAME] section */
 	bool seen[OPTIONS_MAX];
-	int err;                        /* the first; nothing is applied after it */
+	int err; /* the first; nothing is applied after it */
 	struct problem *why;
 };
 
@@ -128,7 +128,8 @@ static int set_service(struct reader *r, const char *where, const char *key, con
 
 	if (strcmp(key, "port") == 0 && !s->port) {
 		if (text_to_u64(value, 1, 65535, &v))
-			return problem_parameter(r->why, 400, where, value, "a port from 1 to 65535");
+			return problem_parameter(r->why, 400, where, value,
+						 "a port from 1 to 65535");
 		s->port = (uint16_t)v;
 	} else if (strcmp(key, "pid") == 0 && !s->pid) {
 		if (text_to_u64(value, 1, INT_MAX, &v))
@@ -136,18 +137,22 @@ static int set_service(struct reader *r, const char *where, const char *key, con
 		s->pid = (pid_t)v;
 	} else if (strcmp(key, "cgroup") == 0 && !s->cgroup[0]) {
 		if (value[0] != '/' || strlen(value) >= sizeof(s->cgroup))
-			return problem_parameter(r->why, 400, where, value,
-						 "a path below the cgroup v2 mount that begins with /");
+			return problem_parameter(
+				r->why, 400, where, value,
+				"a path below the cgroup v2 mount that begins with /");
 		snprintf(s->cgroup, sizeof(s->cgroup), "%s", value);
 	} else if (strcmp(key, "supervised") == 0) {
 		static const struct config_option yes_no = {
-			.type = CONFIG_TYPE_BOOL, .offset = offsetof(struct config_service, supervised),
+			.type = CONFIG_TYPE_BOOL,
+			.offset = offsetof(struct config_service, supervised),
 			.size = sizeof(bool),
 		};
 		return config_set((struct config *)(void *)s, &yes_no, where, value, r->why);
 	} else {
-		return problem_set(r->why, 400, "%s is unknown or given twice; a service has port, pid, cgroup, supervised",
-				   where);
+		return problem_set(
+			r->why, 400,
+			"%s is unknown or given twice; a service has port, pid, cgroup, supervised",
+			where);
 	}
 	return 0;
 }
@@ -179,7 +184,9 @@ static int on_key(void *ctx, const char *section, const char *key, const char *v
 	}
 	const struct config_option *o = find(r->section, key, &i);
 	if (!o)
-		complain(r, r->section[0] ? "unknown option " : "an option before the first section: ", key);
+		complain(r,
+			 r->section[0] ? "unknown option " : "an option before the first section: ",
+			 key);
 	else if (i < OPTIONS_MAX && r->seen[i])
 		complain(r, "given twice: ", key);
 	else
@@ -200,6 +207,8 @@ int config_parse_file_text(struct config *c, const char *name, const char *text,
 	if (line < 0)
 		return -ENOMEM;
 	if (line > 0)
-		return problem_set(why, 400, "%s:%d: neither a section, nor KEY = VALUE, nor a comment", name, line);
+		return problem_set(why, 400,
+				   "%s:%d: neither a section, nor KEY = VALUE, nor a comment", name,
+				   line);
 	return 0;
 }

@@ -85,7 +85,8 @@ static size_t on_header(char *data, size_t size, size_t nr, void *ctx)
 	return len;
 }
 
-static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
+static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
+		       curl_off_t ulnow)
 {
 	struct call *call = ctx;
 
@@ -191,7 +192,8 @@ static void set_transport(CURL *curl, const struct http_client_request *req)
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
 			 (long)(req->connect_timeout_ms ?: HTTP_CLIENT_CONNECT_TIMEOUT_MS));
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(req->timeout_ms ?: HTTP_CLIENT_TIMEOUT_MS));
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+			 (long)(req->timeout_ms ?: HTTP_CLIENT_TIMEOUT_MS));
 	if (req->unix_socket)
 		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
 	if (!req->use_proxy)
@@ -294,7 +296,8 @@ bool http_client_header(const struct http_client_response *r, const char *name, 
 
 	for (const char *line = buf_str(&r->headers); *line;) {
 		size_t n = strcspn(line, "\r\n");
-		if (n > name_len && line[name_len] == ':' && strncasecmp(line, name, name_len) == 0) {
+		if (n > name_len && line[name_len] == ':' &&
+		    strncasecmp(line, name, name_len) == 0) {
 			const char *v = line + name_len + 1, *end = line + n;
 			while (v < end && (*v == ' ' || *v == '\t'))
 				v++;

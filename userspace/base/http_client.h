@@ -19,20 +19,21 @@
 
 #include "base/buf.h"
 
-#define HTTP_CLIENT_BODY_MAX (1024 * 1024)       /* answer's body where the request names no cap, bytes */
-#define HTTP_CLIENT_HEADERS_MAX (16 * 1024)      /* kept of the answer's head, bytes; the rest is left out */
-#define HTTP_CLIENT_TIMEOUT_MS 10000             /* where the request names none */
+#define HTTP_CLIENT_BODY_MAX (1024 * 1024) /* answer's body where the request names no cap, bytes */
+#define HTTP_CLIENT_HEADERS_MAX \
+	(16 * 1024)                  /* bytes kept of the answer's head; the rest is left out */
+#define HTTP_CLIENT_TIMEOUT_MS 10000 /* where the request names none */
 #define HTTP_CLIENT_CONNECT_TIMEOUT_MS 2000
 
 enum http_client_error {
 	HTTP_CLIENT_OK,          /* an answer came, whatever its status */
 	HTTP_CLIENT_UNREACHABLE, /* no such host, refused, no route, no such socket */
 	HTTP_CLIENT_TIMEOUT,
-	HTTP_CLIENT_TLS,         /* certificate or handshake */
-	HTTP_CLIENT_TOO_LARGE,   /* the body went over body_max */
-	HTTP_CLIENT_PROTOCOL,    /* broken off, or not HTTP */
+	HTTP_CLIENT_TLS,       /* certificate or handshake */
+	HTTP_CLIENT_TOO_LARGE, /* the body went over body_max */
+	HTTP_CLIENT_PROTOCOL,  /* broken off, or not HTTP */
 	HTTP_CLIENT_CANCELLED,
-	HTTP_CLIENT_INTERNAL,    /* bad URL, no memory: our own side */
+	HTTP_CLIENT_INTERNAL, /* bad URL, no memory: our own side */
 };
 
 /* Zero is a fitting default for every field but url. Everything is borrowed for the call. */
@@ -43,20 +44,20 @@ struct http_client_request {
 	const void *body;           /* NULL: none */
 	size_t body_len;            /* bytes */
 	uint32_t connect_timeout_ms;
-	uint32_t timeout_ms;        /* the whole call */
-	size_t body_max;            /* bytes of the answer's body */
-	const char *unix_socket;    /* path; NULL: TCP. The URL's host is then only the Host header */
-	bool use_proxy;             /* honour http_proxy and friends */
-	const atomic_bool *cancel;  /* looked at about once a second; true ends the call; NULL: never */
+	uint32_t timeout_ms;     /* the whole call */
+	size_t body_max;         /* bytes of the answer's body */
+	const char *unix_socket; /* path; NULL: TCP. The URL's host is then only the Host header */
+	bool use_proxy;          /* honour http_proxy and friends */
+	const atomic_bool *cancel; /* true ends the call, within about a second; NULL: never */
 };
 
 struct http_client_response {
 	enum http_client_error error;
-	int status;                 /* 100..599; 0 without an answer */
+	int status; /* 100..599; 0 without an answer */
 	struct buf body;
-	struct buf headers;         /* raw lines of the final answer, CRLF between them */
-	double seconds;             /* the whole call took */
-	char why[256];              /* on failure: one sentence without the URL's query */
+	struct buf headers; /* raw lines of the final answer, CRLF between them */
+	double seconds;     /* the whole call took */
+	char why[256];      /* on failure: one sentence without the URL's query */
 };
 
 struct http_client;

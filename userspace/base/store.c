@@ -123,8 +123,8 @@ static int check_sound(struct store *s)
 static int migrate_step(struct store *s, int version)
 {
 	char bump[96];
-	snprintf(bump, sizeof(bump), "PRAGMA application_id=%d; PRAGMA user_version=%d", STORE_APPLICATION_ID,
-		 version + 1);
+	snprintf(bump, sizeof(bump), "PRAGMA application_id=%d; PRAGMA user_version=%d",
+		 STORE_APPLICATION_ID, version + 1);
 
 	int err = exec(s, "BEGIN IMMEDIATE");
 	if (err)
@@ -133,8 +133,11 @@ static int migrate_step(struct store *s, int version)
 	int now;
 	err = pragma(s, "PRAGMA user_version", &now);
 	if (!err && now == version)
-		err = exec(s, migrations[version]) ?: exec(s, bump);
-	err = err ?: exec(s, "COMMIT");
+		err = exec(s, migrations[version]);
+	if (!err && now == version)
+		err = exec(s, bump);
+	if (!err)
+		err = exec(s, "COMMIT");
 	if (err)
 		exec(s, "ROLLBACK");
 	return err;
@@ -144,13 +147,19 @@ static int migrate_step(struct store *s, int version)
 static int adopt(struct store *s, const char *path, struct problem *why)
 {
 	int version = 0, app = 0, tables = 0;
-	int err = pragma(s, "PRAGMA application_id", &app) ?: pragma(s, "PRAGMA user_version", &version) ?:
-		  pragma(s, "SELECT count(*) FROM sqlite_master", &tables) ?: check_sound(s);
+	int err = pragma(s, "PRAGMA application_id", &app);
 
+	if (!err)
+		err = pragma(s, "PRAGMA user_version", &version);
+	if (!err)
+		err = pragma(s, "SELECT count(*) FROM sqlite_master", &tables);
+	if (!err)
+		err = check_sound(s);
 	if (err)
 		return err;
 	if (tables && app != STORE_APPLICATION_ID)
-		return problem_set(why, 503, "%s is the database of another program; choose another state_dir",
+		return problem_set(why, 503,
+				   "%s is another program's database; choose another state_dir",
 				   path);
 	if (version > STORE_SCHEMA_VERSION)
 		return problem_set(why, 503,
@@ -158,8 +167,9 @@ static int adopt(struct store *s, const char *path, struct problem *why)
 				   "start the newer program, or move the file away",
 				   path, version, STORE_SCHEMA_VERSION);
 
-	err = exec(s, "PRAGMA journal_mode=WAL") ?: exec(s, "PRAGMA synchronous=NORMAL") ?:
-	      exec(s, "PRAGMA foreign_keys=ON");
+	err = exec(s, "PRAGMA journal_mode=WAL");
+	if (!err)
+		err = exec(s, "PRAGMA synchronous=NORMAL");
 	for (int v = version; !err && v < STORE_SCHEMA_VERSION; v++)
 		err = migrate_step(s, v);
 	return err;
@@ -182,9 +192,9 @@ static int open_once(const char *path, struct store **ret, struct problem *why)
 	pthread_mutex_init(&s->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
 
-	int err = translate(sqlite3_open_v2(path, &s->db,
-					    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-					    NULL));
+	int err = translate(sqlite3_open_v2(
+		path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+		NULL));
 	if (err)
 		return problem_set(why, 500, "cannot open %s: %s", path,
 				   s->db ? sqlite3_errmsg(s->db) : "out of memory");
@@ -225,12 +235,16 @@ int store_open(const char *path, struct store **ret, struct problem *why)
 		return err;
 	err = set_aside(path, aside, sizeof(aside));
 	if (err)
-		return problem_set(why, 500, "%s is damaged and cannot be moved aside: %s", path, strerror(-err));
+		return problem_set(why, 500, "%s is damaged and cannot be moved aside: %s", path,
+				   strerror(-err));
 	err = open_once(path, ret, why);
 	if (err)
-		return err == -EUCLEAN ? problem_set(why, 500, "cannot make a sound file at %s", path) : err;
+		return err == -EUCLEAN ?
+			problem_set(why, 500, "cannot make a sound file at %s", path) :
+			err;
 	snprintf((*ret)->notice, sizeof((*ret)->notice),
-		 "the database was damaged; it is kept as %.200s and an empty one was started", aside);
+		 "the database was damaged; it is kept as %.200s and an empty one was started",
+		 aside);
 	return 0;
 }
 
@@ -261,7 +275,8 @@ static int bind_all(sqlite3_stmt *stmt, const char *types, va_list *ap)
 	for (int i = 1; *types; types++, i++) {
 		int code;
 		if (*types == 't')
-			code = sqlite3_bind_text(stmt, i, va_arg(*ap, const char *), -1, SQLITE_TRANSIENT);
+			code = sqlite3_bind_text(stmt, i, va_arg(*ap, const char *), -1,
+						 SQLITE_TRANSIENT);
 		else if (*types == 'i')
 			code = sqlite3_bind_int64(stmt, i, va_arg(*ap, int64_t));
 		else if (*types == 'd')
@@ -274,7 +289,8 @@ static int bind_all(sqlite3_stmt *stmt, const char *types, va_list *ap)
 	return 0;
 }
 
-static int query(struct store *s, const char *sql, store_row_fn *fn, void *ctx, const char *types, va_list *ap)
+static int query(struct store *s, const char *sql, store_row_fn *fn, void *ctx, const char *types,
+		 va_list *ap)
 {
 	CLEANUP(finalizep) sqlite3_stmt *stmt = NULL;
 	const char *rest = NULL;
@@ -313,7 +329,8 @@ int store_run(struct store *s, const char *sql, const char *types, ...)
 	return err;
 }
 
-int store_query(struct store *s, const char *sql, store_row_fn *fn, void *ctx, const char *types, ...)
+int store_query(struct store *s, const char *sql, store_row_fn *fn, void *ctx, const char *types,
+		...)
 {
 	LOCKED(s);
 	va_list ap;

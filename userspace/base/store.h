@@ -63,7 +63,8 @@ typedef int store_row_fn(const struct store_row *row, void *ctx);
  * store_query() - execute one statement and hand each row to @fn. Arguments as in store_run().
  * @fn must not call the store but to read @row. 0, store_run()'s errors, or @fn's result.
  */
-int store_query(struct store *s, const char *sql, store_row_fn *fn, void *ctx, const char *types, ...);
+int store_query(struct store *s, const char *sql, store_row_fn *fn, void *ctx, const char *types,
+		...);
 
 /** store_text() - column @i (from 0), borrowed for the row; "" for NULL. */
 const char *store_text(const struct store_row *row, int i);
