@@ -53,7 +53,7 @@ static void write_files(const char *supervise_conf, const char *daemon_conf)
 	assert_non_null(s);
 	assert_non_null(d);
 	fprintf(d,
-		"[observe]\ndiscover = no\nwarmup_tick = 100ms\ntick = 200ms\n[detect]\nbaseline = 256\nshadow = 64\n");
+		"[observe]\ndiscover = no\nwarmup_tick = 100ms\ntick = 200ms\n[detect]\nbaseline = 256\nshadow = 128\n");
 	for (size_t i = 0; i < 4; i++) {
 		char binary[32];
 		snprintf(binary, sizeof(binary), "%s-service", names[i]);
@@ -72,8 +72,10 @@ static bool answers(void *url)
 
 static void wait_answer(const char *url)
 {
-	if (!wait_true(answers, (void *)(uintptr_t)url, 20000))
-		fail_msg("%s does not answer; logs are in %s", url, dir);
+	if (!wait_true(answers, (void *)(uintptr_t)url, 20000)) {
+		file_show(log_daemon);
+		fail_msg("%s does not answer", url);
+	}
 }
 
 static void start_all(void)

@@ -115,7 +115,9 @@ pid_t proc_service(const char *name, uint16_t port, const char *log, const char 
 	pid_t pid = proc_start(log, argv, env);
 	if (!wait_true(healthy, url, 10000)) {
 		proc_end(pid, SIGKILL, 1000);
-		fail_msg("%s is not healthy after 10 s; its log is %s", argv[0], log ?: "above");
+		if (log)
+			file_show(log);
+		fail_msg("%s is not healthy after 10 s", argv[0]);
 	}
 	return pid;
 }
@@ -210,6 +212,18 @@ bool file_has(const char *path, const char *text)
 		if (strstr(line, text))
 			return true;
 	return false;
+}
+
+void file_show(const char *path)
+{
+	CLEANUP(fclosep) FILE *f = fopen(path, "re");
+	char tail[4096] = "";
+
+	if (f && fseek(f, 1 - (long)sizeof(tail), SEEK_END))
+		rewind(f);
+	size_t n = f ? fread(tail, 1, sizeof(tail) - 1, f) : 0;
+	tail[n] = '\0';
+	print_error("---- %s\n%s----\n", path, tail);
 }
 
 /* Hybrid machines have the second. */

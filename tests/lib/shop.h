@@ -52,6 +52,9 @@ bool wait_true(bool (*ready)(void *), void *ctx, unsigned ms);
 /** file_has() - does the file contain @text? */
 bool file_has(const char *path, const char *text);
 
+/** file_show() - print the last lines of a log, before a test fails. */
+void file_show(const char *path);
+
 /** cgroup_sweep() - remove the empty cgroups that a failed test left below @parent ("/archaic-test-17") of the v2 mount. */
 void cgroup_sweep(const char *parent);
 
