@@ -74,8 +74,11 @@ static struct entry *entry_for(struct detector *d, const struct service_sample *
 {
 	struct entry *e = find(d, s->id);
 
-	if (e)
+	if (e) {
+		/* A found service that is attached gets another name, and keeps its id and baseline. */
+		memcpy(e->name, s->name, sizeof(e->name));
 		return e;
+	}
 	if (d->nr_entries == SERVICE_MAX) {
 		d->stats.services_refused++;
 		return NULL;

@@ -38,8 +38,10 @@ static struct node_history *node_for(struct history *h, const struct service_sam
 {
 	struct node_history *n = history_find(h, s->id);
 
-	if (n)
+	if (n) {
+		memcpy(n->name, s->name, sizeof(n->name)); /* a found service was attached */
 		return n;
+	}
 	if (h->nr_nodes == SERVICE_MAX) {
 		h->stats.services_refused++;
 		return NULL;
