@@ -36,14 +36,14 @@ static cJSON *list_new(cJSON **items)
 	return j;
 }
 
-static int find_service(struct daemon *d, const char *name, const struct service **ret, struct problem *p)
+/* NULL: a 404, and @p says so. */
+static const struct service *find_service(struct daemon *d, const char *name, struct problem *p)
 {
 	const struct service *s = registry_by_name(d->registry, name);
 
 	if (!s)
-		return problem_set(p, 404, "there is no service %s; `archaic-ebpf services` lists them", name);
-	*ret = s;
-	return 0;
+		problem_set(p, 404, "there is no service %s; `archaic-ebpf services` lists them", name);
+	return s;
 }
 
 static const char *who_name(const struct caller *who)
@@ -90,11 +90,10 @@ static int op_services(void *ctx, cJSON **ret, struct problem *p)
 static int op_service(void *ctx, const char *name, cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
-	const struct service *s;
 	LOCKED(d);
 
-	int err = find_service(d, name, &s, p);
-	return err ?: give(view_service(d, s), ret);
+	const struct service *s = find_service(d, name, p);
+	return s ? give(view_service(d, s), ret) : -ENOENT;
 }
 
 static int op_attach(void *ctx, const struct caller *who, const struct control_attach *what, cJSON **ret,
@@ -191,10 +190,9 @@ static int op_requests(void *ctx, const struct control_requests *which, cJSON **
 	LOCKED(d);
 
 	if (*which->service) {
-		const struct service *s;
-		int err = find_service(d, which->service, &s, p);
-		if (err)
-			return err;
+		const struct service *s = find_service(d, which->service, p);
+		if (!s)
+			return -ENOENT;
 		f.service = s->id;
 	}
 	struct request_list l = { .d = d };
@@ -228,10 +226,9 @@ static int op_faults(void *ctx, const char *service, cJSON **ret, struct problem
 	LOCKED(d);
 
 	if (service) {
-		const struct service *s;
-		int err = find_service(d, service, &s, p);
-		if (err)
-			return err;
+		const struct service *s = find_service(d, service, p);
+		if (!s)
+			return -ENOENT;
 		l.service = s->id;
 	}
 	cJSON *j = list_new(&l.items);
@@ -266,13 +263,16 @@ static int op_arm(void *ctx, const struct caller *who, const struct control_arm 
 {
 	struct daemon *d = ctx;
 	struct fault_request req;
-	const struct service *s;
 	struct fault f;
 	LOCKED(d);
 
 	int err = fault_request_parse(what->body, &req, p);
-	err = err ?: find_service(d, what->service, &s, p);
-	err = err ?: faults_arm(d->faults, &req, s, what->dry_run, &f, p);
+	if (err)
+		return err;
+	const struct service *s = find_service(d, what->service, p);
+	if (!s)
+		return -ENOENT;
+	err = faults_arm(d->faults, &req, s, what->dry_run, &f, p);
 	if (err)
 		return err;
 	if (!what->dry_run) {
@@ -323,10 +323,9 @@ static int op_disarm_all(void *ctx, const struct caller *who, const char *servic
 	LOCKED(d);
 
 	if (service) {
-		const struct service *s;
-		int err = find_service(d, service, &s, p);
-		if (err)
-			return err;
+		const struct service *s = find_service(d, service, p);
+		if (!s)
+			return -ENOENT;
 		armed.service = s->id;
 	}
 	faults_each(d->faults, add_armed_id, &armed);
