@@ -51,8 +51,8 @@
 
 #define HTTP_WINDOW 192 /* bytes; most heads fit in one load */
 #define HTTP_PAD 24     /* comparisons may read past the end */
-#define HTTP_CARRY 128  /* a cut line this long is given up waiting for */
-#define HTTP_APPEND 64  /* bytes that are added to a cut line at a time */
+#define HTTP_CARRY 136  /* a cut line this long is given up waiting for: a method and ABI_PATH_MAX */
+#define HTTP_APPEND 56  /* bytes that are added to a cut line at a time */
 #define HTTP_STEPS 24   /* turns of a caller's loop: lines and pieces of body in one packet */
 #define HTTP_SYNC_MAX 32 /* segments that begin no message until we believe that it is not HTTP */
 
@@ -245,8 +245,11 @@ static __always_inline __u32 http_load(struct stream *s, struct __sk_buff *skb)
 
 	if (n > HTTP_WINDOW)
 		n = HTTP_WINDOW;
-	http_hide(n);
-	if (n < 1 || n > HTTP_WINDOW || bpf_skb_load_bytes(skb, s->pos, s->buf, n))
+	/* In this form every verifier since 5.10 sees 1 to HTTP_WINDOW. */
+	__u32 last = n - 1;
+
+	http_hide(last);
+	if (last >= HTTP_WINDOW || bpf_skb_load_bytes(skb, s->pos, s->buf, last + 1))
 		return http_lose(s);
 	s->pos += n;
 	s->cur = 0;
@@ -254,11 +257,9 @@ static __always_inline __u32 http_load(struct stream *s, struct __sk_buff *skb)
 	return 0;
 }
 
-/* Is what came of a start line (8 bytes at least) the beginning of one? */
-static __always_inline bool http_plausible(const struct stream *s, bool response)
+/* Is the word @w the beginning of a start line? */
+static __always_inline bool http_plausible(__u64 w, bool response)
 {
-	__u64 w = http_word(s, s->cur);
-
 	if (response)
 		return (w & HTTP_BYTES(7)) == HTTP_W8('H', 'T', 'T', 'P', '/', '1', '.', 0);
 	return (__u8)(w - 'A') < 26;
@@ -290,7 +291,7 @@ static __always_inline __u32 http_refill(struct stream *s, struct __sk_buff *skb
 			s->flags |= HTTP_F_BEGUN;
 			s->first_ns = now;
 		}
-		if (keep >= 8 && !http_plausible(s, response))
+		if (keep >= 8 && !http_plausible(http_word(s, s->cur), response))
 			return http_no_start(s);
 	}
 	if (s->cur) {
@@ -313,8 +314,10 @@ static __always_inline __u32 http_refill(struct stream *s, struct __sk_buff *skb
 
 	if (n > HTTP_APPEND)
 		n = HTTP_APPEND;
-	http_hide(n);
-	if (n < 1 || n > HTTP_APPEND || bpf_skb_load_bytes(skb, s->pos, s->buf + fill, n))
+	__u32 last = n - 1;
+
+	http_hide(last);
+	if (last >= HTTP_APPEND || bpf_skb_load_bytes(skb, s->pos, s->buf + fill, last + 1))
 		return http_lose(s);
 	s->pos += n;
 	s->fill = fill + n;
@@ -381,7 +384,7 @@ static __always_inline __u32 http_request_line(struct stream *s, __u32 cur, __u3
 
 		if (k == 8)
 			k += http_index(http_word(s, cur + 8), HTTP_LOWER);
-		if (k < 3 || k > 15 || !http_plausible(s, false) || cut || (s->flags & HTTP_F_TRY))
+		if (k < 3 || k > 15 || !http_plausible(w, false) || cut || (s->flags & HTTP_F_TRY))
 			return http_no_start(s);
 		s->method = ABI_METHOD_OTHER;
 		n = k + 1;
