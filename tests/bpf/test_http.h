@@ -31,7 +31,7 @@ struct test_in {
 
 #define TEST_EVENTS 64
 struct test_event {
-	__u32 ev;     /* EV_*, and the parser's "stop" */
+	__u32 ev; /* EV_*, and the parser's "stop" */
 	__u16 method;
 	__u16 status;
 	__u32 start_at;
@@ -44,10 +44,10 @@ struct test_event {
 
 struct test_out {
 	__u64 bytes;
-	__u32 nr;       /* events */
+	__u32 nr; /* events */
 	__u32 state;
-	__u32 lost;     /* holes */
-	__u32 stopped;  /* the packet is used up */
+	__u32 lost;    /* holes */
+	__u32 stopped; /* the packet is used up */
 	struct test_event events[TEST_EVENTS];
 };
 

@@ -10,10 +10,12 @@
 char LICENSE[] SEC("license") = "GPL";
 
 _Static_assert(EV_START == HTTP_EV_START && EV_HEAD == HTTP_EV_HEAD && EV_END == HTTP_EV_END &&
-	       EV_TRACE == HTTP_EV_TRACE && EV_LOST == HTTP_EV_LOST && EV_OPAQUE == HTTP_EV_OPAQUE &&
-	       EV_PARENT == HTTP_EV_PARENT, "events");
+		       EV_TRACE == HTTP_EV_TRACE && EV_LOST == HTTP_EV_LOST &&
+		       EV_OPAQUE == HTTP_EV_OPAQUE && EV_PARENT == HTTP_EV_PARENT,
+	       "events");
 _Static_assert(STATE_SYNC == HTTP_SYNC && STATE_START == HTTP_START &&
-	       STATE_UNTIL_CLOSE == HTTP_UNTIL_CLOSE && STATE_OPAQUE == HTTP_OPAQUE, "states");
+		       STATE_UNTIL_CLOSE == HTTP_UNTIL_CLOSE && STATE_OPAQUE == HTTP_OPAQUE,
+	       "states");
 
 struct test_in in;
 struct test_out out;
@@ -62,8 +64,8 @@ static __always_inline int feed(struct __sk_buff *skb, bool response)
 		return 0;
 	}
 	out.stopped = 0;
-	_Pragma("clang loop unroll(disable)")
-	for (int i = 0; i < HTTP_STEPS; i++) {
+	_Pragma("clang loop unroll(disable)") for (int i = 0; i < HTTP_STEPS; i++)
+	{
 		__u32 ev = http_step(s, skb, response, in.now);
 
 		note(s, ev);
