@@ -80,26 +80,41 @@ static struct answer call_others(struct synth *s, uint32_t id, uint64_t at)
 	return a;
 }
 
+/* The worker that is free first; NULL where there are as many as it takes. */
+static uint64_t *pick_worker(struct synth_service *v)
+{
+	uint64_t *ret = NULL;
+
+	for (size_t i = 0; i < v->workers; i++)
+		if (!ret || v->free_ns[i] < *ret)
+			ret = &v->free_ns[i];
+	return ret;
+}
+
 static struct answer request(struct synth *s, uint32_t client, uint32_t server, uint64_t at, bool slow, bool unseen)
 {
 	const struct synth_service *v = synth_of(s, server);
 	double own = (slow ? v->slow_ms : v->own_ms) * exp(.25 * gauss(&s->random)) * (v->cpu_factor ?: 1);
 	bool error = random_unit(&s->random) < v->error_share;
 
-	own *= 1 + s->contention * fmax(s->load - 1, 0);
+	own *= (1 + s->contention * fmax(s->load - 1, 0)) * (s->crowded ?: 1);
 	if (v->dead)
 		return (struct answer){ at + ms(.2), true };
 	if (random_unit(&s->random) < .002)
 		own += 8; /* a pause */
 
-	struct answer inner = v->stopped ? (struct answer){ SYNTH_FOREVER, false } :
-					   call_others(s, server, at + ms(own / 2));
+	uint64_t *worker = pick_worker(synth_of(s, server)), begin = worker ? MAX(at, *worker) : at;
+	bool stuck = v->stopped || begin == SYNTH_FOREVER;
+	struct answer inner = stuck ? (struct answer){ SYNTH_FOREVER, false } :
+				      call_others(s, server, begin + ms(own / 2));
 	uint64_t end = SYNTH_FOREVER;
 	if (inner.at_ns != SYNTH_FOREVER) {
 		bool hit = !v->extra_share || random_unit(&s->random) < v->extra_share;
 		end = inner.at_ns + ms(own / 2 + (hit ? v->extra_ms : 0));
 	}
 	uint64_t client_end = end == SYNTH_FOREVER ? end : end + ms(.05 + v->network_ms * exp(.2 * gauss(&s->random)));
+	if (worker)
+		*worker = end;
 	bool given_up = client_end > at + s->timeout_ns;
 	if (given_up)
 		client_end = at + s->timeout_ns;
@@ -112,19 +127,59 @@ static struct answer request(struct synth *s, uint32_t client, uint32_t server, 
 	return (struct answer){ client_end, failed || given_up };
 }
 
-static void arrivals(struct synth *s)
+static void ask(struct synth *s, uint32_t id, uint64_t at, struct answer *ret)
 {
-	double span_s = (double)s->tick_ns / 1e9;
-	double swing = 1 + s->swing * sin((double)s->now_ns / 1e9 * 2 * M_PI / 300);
+	*ret = request(s, 0, id, at, random_unit(&s->random) < synth_of(s, id)->slow_share, false);
+}
+
+/* Users in a loop: each asks a service chosen by its rate, waits for the answer, and thinks. */
+static void users(struct synth *s)
+{
+	double all = 0;
+
+	for (uint32_t id = 1; id <= s->nr_services; id++)
+		all += synth_of(s, id)->outside_per_s * s->load;
+	for (size_t i = 0; i < s->users; i++) {
+		uint64_t *next = &s->user_next_ns[i];
+		*next = MAX(*next, s->now_ns);
+		while (*next < s->now_ns + s->tick_ns) {
+			double pick = random_unit(&s->random) * all / s->load;
+			struct answer a = { 0 };
+			uint32_t id = 1;
+			while (id < s->nr_services && (pick -= synth_of(s, id)->outside_per_s) >= 0)
+				id++;
+			ask(s, id, *next, &a);
+			*next = a.at_ns - (uint64_t)(log(1 - random_unit(&s->random)) * 1e9 * (double)s->users / all);
+		}
+	}
+}
+
+/* Requests that come from outside in (@from, @from + @span), at random. */
+static void strangers(struct synth *s, uint64_t from, uint64_t span)
+{
+	double span_s = (double)span / 1e9;
+	double swing = 1 + s->swing * sin((double)from / 1e9 * 2 * M_PI / 300);
 
 	for (uint32_t id = 1; id <= s->nr_services; id++) {
-		const struct synth_service *v = synth_of(s, id);
-		double rate = v->outside_per_s * s->load * swing, at = 0;
+		double rate = synth_of(s, id)->outside_per_s * s->load * swing, at = 0;
 		if (!(rate > 0))
 			continue;
 		while ((at -= log(1 - random_unit(&s->random)) / rate) < span_s)
-			request(s, 0, id, s->now_ns + (uint64_t)(at * 1e9), random_unit(&s->random) < v->slow_share, false);
+			ask(s, id, from + (uint64_t)(at * 1e9), &(struct answer){ 0 });
 	}
+}
+
+/* In small steps, so that all services' requests come nearly in the order of time. */
+static void arrivals(struct synth *s)
+{
+	const uint64_t step = 10 * NSEC_PER_MSEC;
+
+	if (s->users) {
+		users(s);
+		return;
+	}
+	for (uint64_t done = 0; done < s->tick_ns; done += step)
+		strangers(s, s->now_ns + done, MIN(step, s->tick_ns - done));
 }
 
 /* ---- counting */
@@ -160,7 +215,7 @@ static void count_server(struct synth *s, struct tick *t, struct synth_span *p)
 	p->server_done = true;
 	v->cpu_ns += ms((slow ? of->slow_ms * .9 : of->cpu_ms * exp(.1 * gauss(&s->random))) * (of->cpu_factor ?: 1));
 	for (int i = 0; i < 2; i++) {
-		uint64_t wait = ms(.02 * exp(.5 * gauss(&s->random)) * (of->cpu_factor > 1 ? 50 : 1));
+		uint64_t wait = ms(.02 * exp(.5 * gauss(&s->random)) * (of->cpu_factor > 1 ? 50 : 1) * (s->crowded > 1 ? 50 : 1));
 		count(&v->runq, wait);
 		v->runq_ns += wait;
 	}
@@ -247,7 +302,11 @@ void synth_tick(struct synth *s, struct tick *ret)
 
 void synth_continue(struct synth *s, uint32_t id, bool lost)
 {
-	synth_of(s, id)->stopped = false;
+	struct synth_service *v = synth_of(s, id);
+
+	v->stopped = false;
+	for (size_t i = 0; i < v->workers; i++)
+		v->free_ns[i] = s->now_ns;
 	for (size_t i = 0; i < s->nr_spans; i++) {
 		struct synth_span *p = &s->spans[i];
 		if (p->server != id || p->end_ns != SYNTH_FOREVER)

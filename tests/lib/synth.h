@@ -20,6 +20,8 @@
 
 #define SYNTH_SERVICES 8
 #define SYNTH_CALLS 4
+#define SYNTH_WORKERS 32
+#define SYNTH_USERS 64
 #define SYNTH_FOREVER UINT64_MAX
 
 struct synth_call {
@@ -36,6 +38,9 @@ struct synth_service {
 	double slow_share, slow_ms; /* of the outside's requests: logins with their password hash */
 	struct synth_call calls[SYNTH_CALLS];
 	size_t nr_calls;
+	size_t workers;       /* requests worked on at once, others queue; 0: any number. Only for who is called
+				 from outside alone: requests must come in the order of time */
+	uint64_t free_ns[SYNTH_WORKERS]; /* when each worker is free again */
 	/* Faults. */
 	double extra_ms;      /* added to every response */
 	double extra_share;   /* of the requests that get it; 0 means all */
@@ -61,6 +66,10 @@ struct synth {
 	double load;          /* factor on all outside rates */
 	double swing;         /* slow swing of the load, 0 .. 1 */
 	double contention;    /* own times grow by this for each time the load is above 1 */
+	double crowded;       /* somebody else uses the CPUs: own times and run queues times this; 0 means 1 */
+	size_t users;         /* 0: requests come at random at their rates; else that many users, who wait for an
+				 answer before they ask again */
+	uint64_t user_next_ns[SYNTH_USERS];
 	struct synth_span *spans; /* owned */
 	size_t nr_spans, cap_spans;
 };

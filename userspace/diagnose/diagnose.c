@@ -160,11 +160,26 @@ static void find_upstream(const struct evidence *e, uint32_t to, bool *upstream)
 	}
 }
 
+/* Whose every other request calls a server that answers nothing needs no evidence of its own. */
+static bool depends_on(const struct evidence *e, uint32_t client, uint32_t root)
+{
+	if (!e->nodes[root].silent && !(e->nodes[root].gone > 0))
+		return false;
+	for (size_t k = 0; k < e->nr_edges; k++) {
+		const struct edge_evidence *x = &e->edges[k];
+		if (!x->from_outside && x->client == client && x->server == root && usual_known(&x->history->calls) &&
+		    x->history->calls.mean >= .5)
+			return true;
+	}
+	return false;
+}
+
 static void list_victims(const struct evidence *e, const bool *upstream, uint32_t root, struct diagnosis *d)
 {
 	for (uint32_t i = 0; i < e->nr_nodes && d->nr_victims < DIAGNOSIS_VICTIMS_MAX; i++) {
 		const struct node_evidence *n = &e->nodes[i];
-		if (i == root || !n->history || !upstream[i] || (!n->alarmed && !(n->anomaly > 0)))
+		if (i == root || !n->history || !upstream[i] ||
+		    (!n->alarmed && !(n->anomaly > 0) && !depends_on(e, i, root)))
 			continue;
 		d->victims[d->nr_victims].service = n->history->id;
 		memcpy(d->victims[d->nr_victims++].name, n->history->name, SERVICE_NAME_MAX);
@@ -199,14 +214,16 @@ static bool mostly_own(const struct node_evidence *n)
 
 /*
  * Two that are as ill, in the same way and by the same amount, with no call between them: one may well
- * wait for the other over a connection that was not seen.
+ * wait for the other over a connection that was not seen. Likewise two that nobody calls any more: the
+ * calls to one may only have come after the calls to the other.
  */
 static bool look_alike(const struct node_evidence *a, const struct node_evidence *b)
 {
 	bool time = a->own_s > 0 && b->own_s > 0 && fabs(a->own_s - b->own_s) <= .25 * fmax(a->own_s, b->own_s);
 	bool errors = a->own_errors > 0 && b->own_errors > 0 &&
 		      fabs(a->own_errors - b->own_errors) <= .25 * fmax(a->own_errors, b->own_errors);
-	return (a->own[TROUBLE_TIME] >= a->own[TROUBLE_ERRORS] ? time : errors) && b->self >= STRONG;
+	bool gone = a->gone > 0 && b->gone > 0;
+	return (gone || (a->own[TROUBLE_TIME] >= a->own[TROUBLE_ERRORS] ? time : errors)) && b->self >= STRONG;
 }
 
 /* Are most of those who have work slower by themselves? */
@@ -232,6 +249,24 @@ static bool overloaded(const struct evidence *e, const struct node_evidence *top
 	       (most_are_slow(e) || top->own_s < 1);
 }
 
+/*
+ * Everybody's tasks wait for a CPU, and nobody's work has become more: the machine is short of it, and
+ * who suffers most is not to blame.
+ */
+static bool crowded(const struct evidence *e, const struct node_evidence *top)
+{
+	size_t busy = 0, waiting = 0;
+
+	if (top->silent || top->slow_cpu >= 2 || top->own_s >= 1 ||
+	    (top->resource != FAULT_CLASS_LATENCY && top->resource != FAULT_CLASS_CPU))
+		return false;
+	for (size_t i = 0; i < e->nr_nodes; i++) {
+		busy += e->nodes[i].history && e->nodes[i].now.requests > 0;
+		waiting += e->nodes[i].history && e->nodes[i].slow_runq >= 4;
+	}
+	return waiting >= 2 && 2 * waiting >= busy;
+}
+
 static void decide(const struct evidence *e, const struct rank_score *scores, size_t nr, struct diagnosis *d)
 {
 	const struct node_evidence *top = &e->nodes[scores[0].node];
@@ -251,8 +286,18 @@ static void decide(const struct evidence *e, const struct rank_score *scores, si
 		       e->load, e->load_usual, e->load_rate);
 		return;
 	}
+	if (crowded(e, top)) {
+		answer(d, false, "the machine is short of CPU: tasks of %.40s and others wait for it %.0f times as long as usual", name,
+		       top->slow_runq);
+		return;
+	}
 	if (top->self < STRONG) {
 		answer(d, false, "the evidence is thin: most of %.40s's trouble is too small to tell from chance", name);
+		return;
+	}
+	if (top->unsure && top->resource == FAULT_CLASS_ERRORS) {
+		answer(d, false, "%.40s fails, and calls that it usually makes are missing: by itself, or because one cannot be reached",
+		       name);
 		return;
 	}
 	bool clear = !next || scores[0].score >= MARGIN * scores[1].score || scores[0].self >= 2 * scores[1].self;

@@ -12,9 +12,12 @@
 #define FAILURES_MIN 3
 #define SILENT_S 2.         /* nothing finished for so long */
 #define VANISHED .8         /* this share of the usual calls is missing */
-#define GONE_S .9           /* and nothing at all arrived for so long */
+#define GONE_S 1.8          /* and nothing at all arrived for so long */
 #define GONE_SLOTS 3
 #define Z_CAP 1000.
+#define QUEUES 8.
+#define QUEUE_S .05         /* a call this much slower, */
+#define QUEUE_TIMES 3.      /* and so many times, makes its caller's requests queue */
 
 /* Seconds more than usual; 0 where that does not matter. A mean that nobody knows yet is judged by 1 s. */
 static double more_time(double now_s, const struct usual *u)
@@ -230,15 +233,37 @@ static void blame_the_gone(struct evidence *e, uint32_t client, double unexplain
 	for (size_t k = 0; k < e->nr_edges; k++) {
 		struct edge_evidence *x = &e->edges[k];
 		struct node_evidence *server = &e->nodes[x->server];
-		if (x->from_outside || x->client != client || !x->vanished || !quiet(server))
+		if (x->from_outside || x->client != client || !x->vanished || (outside && !outside_is_gone(server)))
 			continue;
-		if ((outside && !outside_is_gone(server)) || (!alive && !lost_by_all(e, x->server)))
+		if (!quiet(server) || (!alive && !lost_by_all(e, x->server))) {
+			/* Whom others still reach is not gone; who has just fallen silent may be. */
+			e->nodes[client].unsure |= server->history && server->now.quiet_s > 0 && !server->now.in_flight;
 			continue;
+		}
 		x->more_errors = unexplained;
 		server->gone = fmax(server->gone, unexplained);
 		server->total[TROUBLE_GONE] =
 			fmax(server->total[TROUBLE_GONE], error_evidence(unexplained, &x->history->failed));
 	}
+}
+
+/*
+ * Who has a fixed number of workers queues requests while they wait for a callee, and a queue takes
+ * many times as long as one call: waiting that is not the call's own time is the callee's doing all
+ * the same. A call that is much slower than usual stands for up to QUEUES times its own time; and
+ * its time, or its age, is measured against the age of the oldest request, too.
+ */
+static void count_queues(struct edge_evidence *x, const struct node_evidence *client)
+{
+	double usual = usual_known(&x->history->time_s) ? x->history->time_s.mean : 0;
+
+	if (!(client->more_s > 0) || isnan(x->now.time_s) || x->now.time_s < usual + QUEUE_S ||
+	    x->now.time_s < QUEUE_TIMES * usual)
+		return;
+	double share = x->more_s / client->more_s;
+	if (client->now.oldest_s >= 1)
+		share = fmax(share, fmax(x->now.oldest_s, x->now.time_s) / client->now.oldest_s);
+	x->more_s = client->more_s * fmin(1, QUEUES * share);
 }
 
 static void find_own(struct evidence *e, uint32_t i)
@@ -247,9 +272,10 @@ static void find_own(struct evidence *e, uint32_t i)
 	double waited_s = 0, failed = 0;
 
 	for (size_t k = 0; k < e->nr_edges; k++) {
-		const struct edge_evidence *x = &e->edges[k];
+		struct edge_evidence *x = &e->edges[k];
 		if (x->from_outside || x->client != i || x->server == i)
 			continue;
+		count_queues(x, n);
 		waited_s += x->more_s;
 		failed += x->more_errors;
 	}

@@ -44,6 +44,7 @@ struct node_evidence {
 	double total[NR_TROUBLES], own[NR_TROUBLES]; /* compressed evidence */
 	double anomaly, self;           /* the largest of each */
 	enum fault_class resource;      /* of self */
+	bool unsure;                    /* fails without calling anybody: by itself, or because nobody answers? */
 	bool silent;                    /* callers wait or requests are in flight, nothing finishes */
 	bool alarmed;                   /* the detector says so */
 	double onset_s;                 /* before now, negative; NaN */
