@@ -175,7 +175,7 @@ END
 
 start_traffic() {
 	AUTH_SERVICE_URL=$AUTH_URL PRODUCT_SERVICE_URL=$PRODUCT_URL PAYMENT_SERVICE_URL=$PAYMENT_URL \
-		"$BIN/archaic-traffic" --users 32 --rate "$RATE" --duration 15m >"$TRAFFIC" &
+		"$BIN/archaic-traffic" --users 24 --rate "$RATE" --duration 15m >"$TRAFFIC" &
 	traffic_pid=$!
 }
 
@@ -230,7 +230,9 @@ client_lines() {
 # What the daemon recorded: "MS TEXT" lines.
 incident_lines() {
 	jq -r "$jq_ms"'
-		(.evidence | map(select(.source == "detector")) | first // empty |
+		# The first that was found, and the root cause itself where that was another.
+		.root_cause.service as $root | [.evidence[] | select(.source == "detector")] as $found |
+		([$found | first] + [first($found[] | select(.service == $root))] | unique | .[] | values |
 			"\(.at | ms)\tanomaly: \(.service): scorer \(.scorer), score \(.score), threshold \(.threshold), top feature \(.feature // "none") (\(.value // 0), normally \(.normal // 0))"),
 		(.timeline[] | select(.event | IN("diagnosis", "plan", "guard", "action_started", "action_done", "recovered", "verified", "failed", "escalated", "healed")) |
 			"\(.at | ms)\t\(.event | sub("_"; " ")): \(.text)")' "$1"
@@ -315,8 +317,10 @@ main() {
 		"operator :$OPERATOR_PORT, detector :$DETECTOR_PORT"
 	start_services
 	write_config >"$RUN_DIR/demo.conf"
-	start_daemon --config "$RUN_DIR/demo.conf" --mode auto-safe
+	# Before the daemon: everybody's first log-in, each a hash, is no part of the shop's normal day.
 	start_traffic
+	sleep 3
+	start_daemon --config "$RUN_DIR/demo.conf" --mode auto-safe
 	note_programs
 	say "Mode auto-safe, cool-down between two actions on one service $COOLDOWN (set for the demo; the default is 300s)," \
 		"planner: $(api GET /v1/health | jq -r '.operator.planner // "unknown"')"
