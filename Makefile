@@ -90,7 +90,7 @@ TOOL_BIN := $(TOOLS:%=$(B)/bin/archaic-%)
 BIN := $(if $(wildcard userspace/main.c),$(B)/bin/archaic-ebpf)
 # test_blind links without the fault injector, see below.
 BLIND_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_blind.c))
-TEST_SRC := $(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/host/test_*.c))
+TEST_SRC := $(filter-out %.bpf.c,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/host/test_*.c)))
 TEST_BIN := $(filter-out $(BLIND_BIN),$(TEST_SRC:%.c=$(B)/%))
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
 MAN := $(sort $(wildcard userspace/man/*.[1-8] services/*/*.[1-8] tools/*/*.[1-8]))
@@ -144,6 +144,9 @@ $(B)/obj/%.o: %.c $(B)/flags.stamp
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# Its text is taken in by the assembler, which -MMD does not see.
+$(B)/obj/userspace/serve/openapi_blob.o: userspace/serve/openapi.json
 
 # Tests see their own library, by name.
 $(B)/obj/tests/%.o: override CPPFLAGS += -Itests/lib
