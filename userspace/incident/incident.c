@@ -30,6 +30,21 @@ void incident_init(struct incident *i, uint32_t nr, uint64_t now_ns, int64_t wal
 	snprintf(i->id, sizeof(i->id), "i-%04u", nr);
 }
 
+void incident_trim(char *text)
+{
+	size_t len = strlen(text), tail = 0;
+
+	/* Back over continuation bytes to the one that leads them, and see whether it has all of them. */
+	while (tail < 4 && tail < len && ((unsigned char)text[len - 1 - tail] & 0xc0) == 0x80)
+		tail++;
+	if (tail == len)
+		return;
+	unsigned char lead = (unsigned char)text[len - 1 - tail];
+	size_t wants = lead < 0xc0 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
+	if (tail < wants)
+		text[len - 1 - tail] = '\0';
+}
+
 void incident_note(struct incident *i, uint64_t at_ns, const char *event, const char *fmt, ...)
 {
 	va_list ap;
@@ -45,6 +60,7 @@ void incident_note(struct incident *i, uint64_t at_ns, const char *event, const 
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
+	incident_trim(e->text);
 }
 
 bool incident_has_member(const struct incident *i, uint32_t service)

@@ -148,6 +148,9 @@ struct incident {
 	uint64_t calm_since_ns;     /* all members calm since; 0: not */
 };
 
+/** incident_trim() - takes a character that a length limit has cut in two off the end of @text. */
+void incident_trim(char *text);
+
 /** incident_note() - add to the timeline; marks it dirty. @event must be static. */
 void incident_note(struct incident *i, uint64_t at_ns, const char *event, const char *fmt, ...) PRINTF_LIKE(4, 5);
 

@@ -240,9 +240,9 @@ static bool anything_unsaved(const struct engine *e)
 	return e->nr_audit > 0;
 }
 
-static void submit_records(struct engine *e)
+void engine_submit_records(struct engine *e)
 {
-	if (!e->store || e->recording || !anything_unsaved(e))
+	if (!e->store || !anything_unsaved(e))
 		return;
 	CLEANUP(job_freep) struct job *j = engine_job(e, JOB_RECORD, NULL);
 	if (!j)
@@ -260,7 +260,7 @@ static void submit_records(struct engine *e)
 		}
 		return;
 	}
-	e->recording = true;
+	e->recording++;
 	TAKE_PTR(j);
 }
 
@@ -272,7 +272,9 @@ void engine_flush(struct engine *e, uint64_t now_ns)
 			e->ops.changed(e->ops.ctx, e->table[k]);
 		e->table[k]->dirty = false;
 	}
-	submit_records(e);
+	/* One at a time, so that a slow disk gathers changes instead of filling the worker's queue. */
+	if (!e->recording)
+		engine_submit_records(e);
 }
 
 void engine_free(struct engine *e)
@@ -321,7 +323,7 @@ void engine_done(struct engine *e, uint64_t now_ns, struct job *j)
 		if (owned->incident && e->table[k]->nr == owned->incident)
 			i = e->table[k];
 	if (owned->kind == JOB_RECORD) {
-		e->recording = false;
+		e->recording--;
 		if (owned->err)
 			e->stats.records_failed += owned->nr_records;
 	} else if (i && i->job == owned->id) {

@@ -79,6 +79,7 @@ bool engine_act(struct engine *e, struct incident *i, const char *by, uint64_t n
 	    guard_record(e->guard, i->nr, a->target, GUARD_STARTED, now_ns))
 		return false;
 	uint64_t id = j->id;
+	engine_submit_records(e);
 	if (e->ops.submit(e->ops.ctx, j)) {
 		e->stats.submit_full++;
 		guard_record(e->guard, i->nr, a->target, GUARD_NOTHING, now_ns);

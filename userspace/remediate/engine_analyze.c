@@ -82,6 +82,7 @@ static void resolve(const struct engine *e, const cJSON *labels, struct alert *a
 	char clean[PLAN_WHY_MAX];
 	llm_clean_why(a->service ? a->service->name : first ? first : "", clean);
 	snprintf(a->name, sizeof(a->name), "%.63s", clean);
+	incident_trim(a->name);
 }
 
 /* ---- the two forms */
@@ -133,7 +134,7 @@ static int read_alertmanager(const struct engine *e, const cJSON *alert, struct 
 	const cJSON *notes = cJSON_GetObjectItemCaseSensitive(alert, "annotations");
 	const char *fingerprint = json_str(alert, "fingerprint"), *name = json_str(labels, "alertname");
 	const char *summary = json_str(notes, "summary");
-	char text[PLAN_WHY_MAX];
+	char text[PLAN_WHY_MAX] = "";
 
 	*a = (struct alert){ .source = "alertmanager" };
 	if (!cJSON_IsObject(labels))
@@ -141,9 +142,12 @@ static int read_alertmanager(const struct engine *e, const cJSON *alert, struct 
 	resolve(e, labels, a);
 	summary = summary ? summary : json_str(notes, "description");
 	llm_clean_why(name ? name : "an alert", text);
+	text[80] = '\0';
+	incident_trim(text);
 	snprintf(a->text, sizeof(a->text), "%.80s: ", text);
 	llm_clean_why(summary ? summary : "no summary", text);
 	snprintf(a->text + strlen(a->text), sizeof(a->text) - strlen(a->text), "%.180s", text);
+	incident_trim(a->text);
 	if (fingerprint && *fingerprint)
 		snprintf(a->key, sizeof(a->key), "fp:%.63s", fingerprint);
 	else
@@ -217,6 +221,7 @@ static void add_evidence(struct incident *i, const struct alert *a, uint64_t now
 	x->score = a->score;
 	x->threshold = a->threshold;
 	snprintf(x->text, sizeof(x->text), "%.230s", a->text);
+	incident_trim(x->text);
 }
 
 static struct incident *fire(struct engine *e, const struct alert *a, uint64_t now_ns)

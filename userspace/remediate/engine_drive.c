@@ -39,10 +39,9 @@ static bool any_suspect(const struct incident *i, const struct engine_input *in)
 
 void engine_escalate(struct engine *e, struct incident *i, uint64_t now_ns, const char *why)
 {
-	cJSON *j = cJSON_CreateObject();
-
 	if (i->state == INCIDENT_ESCALATED)
 		return;
+	cJSON *j = cJSON_CreateObject();
 	i->state = INCIDENT_ESCALATED;
 	e->stats.escalated++;
 	incident_note(i, now_ns, "escalated", "%s", why);

@@ -259,6 +259,7 @@ void engine_adopt_external(struct engine *e, struct incident *i, const struct se
 	snprintf(c->reasons[0], sizeof(c->reasons[0]), "an alert from outside names it");
 	c->nr_reasons = 1;
 	snprintf(d.why, sizeof(d.why), "an alert from outside: %.150s", why);
+	incident_trim(d.why);
 	i->diagnosis = d;
 	i->has_diagnosis = i->external_diagnosis = true;
 	i->root_streak = 0;

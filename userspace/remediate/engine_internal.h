@@ -31,7 +31,7 @@ struct engine {
 
 	struct record audit[ENGINE_AUDIT_MAX];
 	size_t nr_audit;
-	bool recording;              /* a JOB_RECORD is out */
+	unsigned recording;          /* JOB_RECORDs that are out */
 
 	/* Of the last tick, for what comes between ticks. */
 	struct service_facts facts[SERVICE_MAX];
@@ -55,6 +55,9 @@ void engine_audit(struct engine *e, const struct incident *i, const char *actor,
 
 /** Tell ops.changed() of what changed and hand rows to the store. At the end of every public call. */
 void engine_flush(struct engine *e, uint64_t now_ns);
+
+/** Hand what is unsaved to the worker now: before an action, so that its record follows what led to it. */
+void engine_submit_records(struct engine *e);
 
 struct job *engine_job(struct engine *e, enum job_kind kind, const struct incident *i);
 
