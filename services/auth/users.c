@@ -25,7 +25,7 @@ struct user {
 
 static struct {
 	pthread_mutex_t lock;
-	struct user *by_email; /* guarded by lock */
+	struct user *by_email;               /* guarded by lock */
 	char nobody[crypto_pwhash_STRBYTES]; /* a hash that no password has */
 	pthread_mutex_t hash_lock;
 	pthread_cond_t hash_free;

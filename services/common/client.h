@@ -37,18 +37,18 @@ struct dependency {
 enum call_result { CALL_OK, CALL_BAD, CALL_UNREACHABLE, CALL_LATE };
 
 struct call {
-	const char *method, *path; /* path begins with '/', encoded */
-	const char *body; /* NULL: none */
-	const char *content_type; /* of the body; NULL: application/json */
-	const char *trace_id, *traceparent; /* NULL or "": not sent */
+	const char *method, *path;             /* path begins with '/', encoded */
+	const char *body;                      /* NULL: none */
+	const char *content_type;              /* of the body; NULL: application/json */
+	const char *trace_id, *traceparent;    /* NULL or "": not sent */
 	const char *headers[CALL_HEADERS_MAX]; /* "Name: value", NULL-ended unless full */
 };
 
 /* CALL_OK: an HTTP answer came, whole, with any status and body a JSON text or empty. Else @why says what happened. */
 struct answer {
 	enum call_result result;
-	int status; /* 0 where none came */
-	char *body; /* owned; NULL where empty */
+	int status;  /* 0 where none came */
+	char *body;  /* owned; NULL where empty */
 	cJSON *json; /* owned; NULL where empty or not JSON */
 	uint64_t took_ns;
 	char why[160];

@@ -28,10 +28,10 @@
 struct MHD_Connection;
 
 struct request {
-	const char *method;          /* "GET" also for HEAD */
+	const char *method; /* "GET" also for HEAD */
 	struct uri uri;
-	const char *param;           /* what {…} of the route's pattern matched; NULL */
-	const char *body;            /* terminated; "" without one */
+	const char *param; /* what {…} of the route's pattern matched; NULL */
+	const char *body;  /* terminated; "" without one */
 	size_t body_len;
 	char trace_id[TRACE_ID_SIZE];
 	char traceparent[TRACEPARENT_SIZE]; /* "": none */
@@ -39,9 +39,9 @@ struct request {
 
 	/* Set by reply_*(). */
 	int status;
-	char *answer;                /* owned */
+	char *answer; /* owned */
 	const char *answer_type;
-	const char *allow;           /* 405: the Allow header */
+	const char *allow; /* 405: the Allow header */
 
 	struct MHD_Connection *connection; /* for request_header() */
 };

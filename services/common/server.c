@@ -37,13 +37,13 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	size_t in_flight; /* guarded by lock */
-	bool stopping; /* guarded by lock */
+	bool stopping;    /* guarded by lock */
 } g = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* One exchange on a connection: made when its request line is read, freed when its answer is out. */
 struct exchange {
 	struct request rq;
-	char *target; /* owned: as it was sent, still encoded */
+	char *target;   /* owned: as it was sent, still encoded */
 	char *log_path; /* owned: without its query */
 	struct buf body;
 	bool seen, counted, too_long;

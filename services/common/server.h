@@ -26,14 +26,14 @@
 #define SERVER_GRACE_MS 5000
 
 struct route {
-	const char *method, *pattern;  /* "POST", "/cart/{user_id}" */
+	const char *method, *pattern; /* "POST", "/cart/{user_id}" */
 	bool auth; /* a Bearer token that the auth service accepts; fills rq->user_id */
 	int (*handle)(struct request *rq); /* returns the status that it replied */
 };
 
 struct service_def {
 	const char *name; /* "db-service" */
-	uint16_t port; /* default */
+	uint16_t port;    /* default */
 	const struct route *routes;
 	size_t nr_routes;
 	const char *help; /* of --help: what its environment can hold; one a line */

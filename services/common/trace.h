@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
-#define TRACE_ID_SIZE 37     /* 8-4-4-4-12 and a NUL */
-#define TRACEPARENT_SIZE 56  /* version 00: 2-32-16-2 and a NUL */
+#define TRACE_ID_SIZE 37    /* 8-4-4-4-12 and a NUL */
+#define TRACEPARENT_SIZE 56 /* version 00: 2-32-16-2 and a NUL */
 
 /** trace_id_valid() - a UUID in its usual form, either case; not the nil UUID. NULL: false. */
 bool trace_id_valid(const char *s);

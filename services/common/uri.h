@@ -17,11 +17,11 @@
 #define URI_QUERY_MAX 16
 
 struct uri {
-	char *text;      /* owned */
+	char *text;                             /* owned */
 	const char *segments[URI_SEGMENTS_MAX]; /* decoded; of "/a/b": "a", "b"; of "/": none */
 	size_t nr_segments;
 	struct {
-		const char *name, *value;     /* decoded, '+' is a blank; "?x" has value "" */
+		const char *name, *value; /* decoded, '+' is a blank; "?x" has value "" */
 	} query[URI_QUERY_MAX];
 	size_t nr_query;
 };

@@ -11,7 +11,7 @@
 
 #include <cjson/cJSON.h>
 
-#define SHOP_USER_MAX 128     /* bytes of a user id, without the NUL */
+#define SHOP_USER_MAX 128 /* bytes of a user id, without the NUL */
 #define SHOP_PRODUCT_MAX 32
 #define SHOP_QUANTITY_MAX 1000 /* of one product in one cart, too */
 #define SHOP_CARTS_MAX 50000

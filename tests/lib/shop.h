@@ -31,8 +31,8 @@ int proc_end(pid_t pid, int sig, unsigned ms);
 pid_t proc_service(const char *name, uint16_t port, const char *log, const char *const *env);
 
 struct http_answer {
-	int status; /* 0: none came */
-	char *body; /* owned, never NULL */
+	int status;  /* 0: none came */
+	char *body;  /* owned, never NULL */
 	cJSON *json; /* owned; NULL: not JSON */
 	char trace_id[64], allow[64];
 	double took_ms;

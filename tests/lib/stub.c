@@ -23,8 +23,8 @@ struct stub {
 	pthread_mutex_t lock;
 	int listen_fd, stop_fd;
 	char path[108];
-	char *say;                /* guarded by lock; NULL: silence */
-	struct buf heard;         /* guarded by lock */
+	char *say;                   /* guarded by lock; NULL: silence */
+	struct buf heard;            /* guarded by lock */
 	int silent[CONNECTIONS_MAX]; /* the thread's: kept open */
 	size_t nr_silent;
 };

@@ -25,12 +25,12 @@
 
 struct child {
 	char name[CHILD_NAME_MAX];
-	char *argv[CHILD_ARGS_MAX + 1]; /* borrowed */
-	char cgroup[PATH_MAX];          /* "": none */
-	const char *run_dir;            /* borrowed */
-	pid_t pid;        /* 0: not running */
+	char *argv[CHILD_ARGS_MAX + 1];     /* borrowed */
+	char cgroup[PATH_MAX];              /* "": none */
+	const char *run_dir;                /* borrowed */
+	pid_t pid;                          /* 0: not running */
 	uint64_t started_ns, restart_at_ns; /* CLOCK_MONOTONIC; restart_at_ns 0: not waiting */
-	uint64_t backoff_ns;            /* of the last restart */
+	uint64_t backoff_ns;                /* of the last restart */
 	unsigned int restarts;
 };
 

@@ -19,11 +19,11 @@
 
 struct tally_request {
 	const char *service, *method, *path; /* borrowed */
-	int status;             /* 0: none came */
+	int status;                          /* 0: none came */
 	bool failed;
 	uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC */
 	char trace_id[TALLY_TRACE_SIZE];
-	const char *why;        /* where none came: what happened; else "" */
+	const char *why; /* where none came: what happened; else "" */
 };
 
 /** tally_init() - lines go to @to, borrowed. @slow_ns: from here on a request is slow. Once. */

@@ -17,7 +17,7 @@ struct traffic {
 	const char *auth_url, *product_url, *payment_url; /* borrowed; no slash at the end */
 	double rate_per_s;
 	unsigned int timeout_ms;
-	char run[16];           /* tells this run's users from another's */
+	char run[16]; /* tells this run's users from another's */
 };
 
 struct user {
