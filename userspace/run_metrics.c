@@ -11,7 +11,7 @@ static const char *service_name(const struct daemon *d, uint32_t id)
 {
 	const struct service *s = id ? registry_by_id(d->registry, id) : NULL;
 
-	return s ? s->name : id == ABI_SERIES_OTHER ? "other" : "outside";
+	return s ? s->name : "outside";
 }
 
 static void add_server(struct scrape *x, const struct observer_series *s, const char *status)
@@ -45,6 +45,12 @@ static void add_series(void *ctx, const struct observer_series *s)
 	const char *server = service_name(x->d, s->key.server);
 	const char *failed = s->key.status >= 500 ? "true" : "false";
 
+	/* What found no room in the kernel's table has no labels left: the family's overflow series. */
+	if (s->key.server == ABI_SERIES_OTHER) {
+		if (s->requests)
+			metrics_add_hist(x->m, METRIC_HTTP_SERVER_DURATION, NULL, &s->duration, s->duration_ns, NULL);
+		return;
+	}
 	snprintf(status, sizeof(status), "%u", s->key.status);
 	if (s->aborted && s->key.side == ABI_SIDE_SERVER && s->key.server)
 		metrics_add(x->m, METRIC_ABORTED, METRIC_LABELS(server), (double)s->aborted);
