@@ -58,6 +58,18 @@ struct {
 	__type(value, __u32);
 } payload_jumps SEC(".maps");
 
+/*
+ * A length that a helper takes must be known to be 1 at least. Linux 6.1's
+ * verifier learns nothing from "n != 0", which is what clang makes of n < 1:
+ * so lengths are kept as one less, tested from above alone, and added to.
+ */
+#define AT_LEAST_ONE(less, max, otherwise) \
+	do {                               \
+		barrier_var(less);         \
+		if ((less) >= (max))       \
+			otherwise;         \
+	} while (0)
+
 /* ---- changing bytes */
 
 static __always_inline bool put_status(struct __sk_buff *skb, const struct fault_ctl *c, __u32 off)
@@ -74,11 +86,11 @@ static __always_inline bool put_null(struct __sk_buff *skb, __u32 off, __u32 len
 
 	__builtin_memset(text, ' ', sizeof(text));
 	for (int i = 0; i < NULL_MAX / JSON_BLOCK; i++) {
-		__u32 n = len > JSON_BLOCK ? JSON_BLOCK : len;
+		__u32 less = len > JSON_BLOCK ? JSON_BLOCK - 1 : len - 1;
 
-		barrier_var(n); /* or clang proves the test below away, and the verifier cannot */
-		if (n < 1 || n > JSON_BLOCK)
-			return true;
+		AT_LEAST_ONE(less, JSON_BLOCK, return true);
+		__u32 n = less + 1;
+
 		if (i == 0) {
 			text[0] = 'n';
 			text[1] = 'u';
@@ -101,19 +113,15 @@ static __always_inline bool put_minus(struct __sk_buff *skb, __u32 off, __u32 le
 	if (len < 2 || len > NUMBER_MAX)
 		return false;
 	/* One byte less than the number has: its last is given up. */
-	len -= 1;
-	barrier_var(len);
-	if (len < 1 || len > NUMBER_MAX - 1 || bpf_skb_load_bytes(skb, off, text + 1, len))
-		return false;
-	__u32 last = len & 15;
+	__u32 less = len - 2;
 
-	if (text[last] == '.')
-		text[last] = ' ';
-	len += 1;
-	barrier_var(len);
-	if (len < 2 || len > NUMBER_MAX)
+	AT_LEAST_ONE(less, NUMBER_MAX - 1, return false);
+	if (bpf_skb_load_bytes(skb, off, text + 1, less + 1))
 		return false;
-	return !bpf_skb_store_bytes(skb, off, text, len, 0);
+	if (text[(less + 1) & 15] == '.')
+		text[(less + 1) & 15] = ' ';
+	AT_LEAST_ONE(less, NUMBER_MAX - 1, return false);
+	return !bpf_skb_store_bytes(skb, off, text, less + 2, 0);
 }
 
 static __always_inline bool put(struct __sk_buff *skb, const struct fault_ctl *c, __u32 off, __u32 len, __u16 kind)
@@ -353,8 +361,11 @@ static __always_inline bool scan_block(struct __sk_buff *skb, struct fault_ctl *
 		n = j->left;
 	if (n > JSON_BLOCK)
 		n = JSON_BLOCK;
-	barrier_var(n);
-	if (n < 1 || n > JSON_BLOCK || bpf_skb_load_bytes(skb, pos, block, n))
+	__u32 less = n - 1;
+
+	AT_LEAST_ONE(less, JSON_BLOCK, return false);
+	n = less + 1;
+	if (bpf_skb_load_bytes(skb, pos, block, n))
 		return false;
 	for (i = 0; i < JSON_BLOCK; i++) {
 		if (i >= n || kind)

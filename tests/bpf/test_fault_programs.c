@@ -28,15 +28,11 @@ static bool available;
 
 static int setup(void **state)
 {
-	struct fault_bpf_spec spec = { .type = FAULT_ABI_LOSS, .ports = &port, .nr_ports = 1 };
-	struct fault_bpf *b;
-
 	(void)state;
-	available = fault_bpf_open(&spec, &b) == 0;
-	if (available)
-		fault_bpf_close(b);
-	else
-		print_message("SKIP test_fault_programs: no rights or no kernel for BPF programs\n");
+	/* Nothing else is a reason to skip: what the verifier refuses is a failure. */
+	available = geteuid() == 0;
+	if (!available)
+		print_message("SKIP test_fault_programs: needs root\n");
 	return 0;
 }
 
@@ -246,7 +242,7 @@ static void test_fault_rewrites_retransmissions_alike(void **state)
 	assert_memory_equal(got + n, "HTTP/1.1 500 OK\r\n", 17);
 	response(b, 500 + (uint32_t)n, OK, got);
 	assert_memory_equal(got, "HTTP/1.1 500 OK\r\n", 17);
-	response(b, 505, OK OK + 5, got);
+	response(b, 505, &(OK OK)[5], got);
 	assert_memory_equal(got + 4, "500", 3);
 	assert_int_equal(fault_bpf_ctl(b)->touched_requests, 2);
 	fault_bpf_close(b);

@@ -223,7 +223,7 @@ void fault_rig_stop(struct fault_rig *r)
 struct fault fault_rig_arm(struct fault_rig *r, const char *body)
 {
 	struct fault_request req;
-	struct fault f;
+	struct fault f = { .id = "" };
 	struct problem p = { .status = 0 };
 	const char *why = NULL;
 	CLEANUP(json_freep) cJSON *j = NULL;
