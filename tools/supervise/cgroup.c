@@ -12,24 +12,6 @@
 
 #include "base/util.h"
 
-int cgroup_mount(char ret[static PATH_MAX])
-{
-	CLEANUP(fclosep) FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[2 * PATH_MAX];
-
-	/* id parent major:minor root POINT options [tags] - TYPE source options; see proc(5). */
-	while (f && fgets(line, sizeof(line), f)) {
-		char point[PATH_MAX];
-		const char *type = strstr(line, " - ");
-		if (type && !strncmp(type, " - cgroup2 ", 11) &&
-		    sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1) {
-			memcpy(ret, point, strlen(point) + 1);
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
 static int parent_of(const char *dir, char ret[static PATH_MAX])
 {
 	char copy[PATH_MAX];

@@ -2,9 +2,9 @@
 /*
  * cgroup.h - one cgroup v2 a child, below a parent of ours.
  *
- * The mount is looked up in /proc/self/mountinfo: on a hybrid machine it is
- * not /sys/fs/cgroup. Only directories that hold no process are taken over,
- * and only empty ones are removed. No controller is asked for.
+ * Where the hierarchy is mounted is kernel/cgroup.h's business. Only directories
+ * that hold no process are taken over, and only empty ones are removed. No
+ * controller is asked for.
  */
 #ifndef ARCHAIC_SUPERVISE_CGROUP_H
 #define ARCHAIC_SUPERVISE_CGROUP_H
@@ -12,9 +12,6 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-/** cgroup_mount() - where cgroup v2 is mounted. 0 or -ENOENT. */
-int cgroup_mount(char ret[static PATH_MAX]);
 
 /** cgroup_make() - make @dir and its parent. 0, -EBUSY (a process lives in it) or -errno. */
 int cgroup_make(const char *dir);

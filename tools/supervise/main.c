@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kernel/cgroup.h"
 #include "tools/supervise/cgroup.h"
 #include "tools/supervise/child.h"
 #include "tools/supervise/config.h"
@@ -138,7 +139,7 @@ static int prepare(struct supervisor *s)
 {
 	char mount[PATH_MAX] = "";
 
-	if (cgroup_mount(mount))
+	if (cgroup_root(mount))
 		log_warning("no cgroup v2 is mounted: programs share ours");
 	for (size_t i = 0; i < s->nr; i++) {
 		struct child *c = &s->children[i];

@@ -2,11 +2,10 @@
 #include "remediate/facts.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/util.h"
+#include "kernel/procs.h"
 
 #define SLOT_NS (FACTS_WINDOW_NS / FACTS_WINDOW_SLOTS)
 #define LOOK_AT_PROCESS_NS (500 * NSEC_PER_MSEC) /* a request that waits so long is worth a look into /proc */
@@ -33,26 +32,11 @@ struct facts {
 
 char facts_process_state(pid_t pid, uint64_t start_ticks)
 {
-	char path[64], text[1024];
+	struct proc_stat st;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (proc_stat(pid, &st) < 0)
 		return 0;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-
-	/* The name may hold blanks and brackets: what follows its last bracket is ours. */
-	const char *p = strrchr(text, ')');
-	char state;
-	unsigned long long start;
-	if (!p || sscanf(p + 1,
-			 " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-			 &state, &start) != 2)
-		return 0;
-	return start_ticks && start != start_ticks ? 0 : state;
+	return start_ticks && st.start_ticks != start_ticks ? 0 : st.state;
 }
 
 int facts_new(facts_process_state_fn *state, struct facts **ret)
