@@ -276,15 +276,20 @@ static int load(struct faults *f, struct armed *a, struct problem *p)
 		.nr_keys = r->nr_keys,
 		.match_health = r->match_health,
 		.use_edt = !strcmp(a->f.backend, "fq"),
-		.lease_end_ns = clock_boot_ns() + FAULT_LEASE_NS,
-		.deadline_ns = a->f.ends_ns,
 	};
 
 	int err = fault_bpf_open(&spec, &a->bpf);
 	if (err)
 		return problem_set(p, 503, "the kernel refused the program of %s (%s)", fault_types()[r->type].name,
 				   strerror(-err));
-	a->beat = heartbeat_add(f->heart, &fault_bpf_ctl(a->bpf)->lease_end_ns);
+	/* From now on, and not from before the verifier's work, which can take longer than a lease. Nothing is attached yet. */
+	struct fault_ctl *c = fault_bpf_ctl(a->bpf);
+	a->f.armed_ns = clock_boot_ns();
+	a->f.armed_wall_ms = clock_wall_ms();
+	a->f.ends_ns = a->f.armed_ns + r->duration_ns;
+	__atomic_store_n(&c->lease_end_ns, a->f.armed_ns + FAULT_LEASE_NS, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->deadline_ns, a->f.ends_ns, __ATOMIC_RELAXED);
+	a->beat = heartbeat_add(f->heart, &c->lease_end_ns);
 	return a->beat < 0 ? problem_set(p, 503, "too many faults are armed") : 0;
 }
 

@@ -15,10 +15,6 @@
 
 #define MESSAGE_MAX 1024
 
-/* Not in Debian 12's own headers of every architecture. */
-#define FQ_HORIZON 15
-#define FQ_HORIZON_DROP 16
-
 static void mnl_closep(struct mnl_socket **nl)
 {
 	if (*nl)
@@ -133,9 +129,9 @@ int qdisc_add_fq(int ifindex, uint64_t horizon_ns)
 	struct nlattr *opt = mnl_attr_nest_start(nlh, TCA_OPTIONS);
 	mnl_attr_put_u32(nlh, TCA_FQ_PLIMIT, 1000000);
 	mnl_attr_put_u32(nlh, TCA_FQ_FLOW_PLIMIT, 100000);
-	mnl_attr_put_u32(nlh, FQ_HORIZON, (uint32_t)MIN(horizon_ns / NSEC_PER_USEC, 4000000000ULL));
+	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON, (uint32_t)MIN(horizon_ns / NSEC_PER_USEC, 4000000000ULL));
 	/* Not drop but cap: a stamp past the horizon is late, it must not be lost. */
-	mnl_attr_put_u8(nlh, FQ_HORIZON_DROP, 0);
+	mnl_attr_put_u8(nlh, TCA_FQ_HORIZON_DROP, 0);
 	mnl_attr_nest_end(nlh, opt);
 	return transact(nlh, NULL, NULL);
 }
