@@ -281,19 +281,6 @@ static void test_requests_methods(void **state)
 	}
 }
 
-static void test_requests_text_is_made_safe(void **state)
-{
-	(void)state;
-	char to[8];
-
-	assert_string_equal(request_text("/a b", to, sizeof(to)), "/a b");
-	assert_string_equal(request_text("/\x01\x7f\xff\xc3\n", to, sizeof(to)), "/?????");
-	assert_string_equal(request_text("/longer than it", to, sizeof(to)), "/longer");
-	assert_string_equal(request_text("/a", to, 1), "");
-	assert_string_equal(request_text("", to, sizeof(to)), "");
-	assert_ptr_equal(request_text("/", to, sizeof(to)), to);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,7 +295,6 @@ int main(void)
 		cmocka_unit_test(test_requests_text_ends_at_a_nul),
 		cmocka_unit_test(test_requests_traceparent),
 		cmocka_unit_test(test_requests_methods),
-		cmocka_unit_test(test_requests_text_is_made_safe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
