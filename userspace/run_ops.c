@@ -172,13 +172,13 @@ static bool add_request(void *ctx, const struct request *r)
 	cJSON_AddStringToObject(j, "client", client ? client->name : "outside");
 	cJSON_AddStringToObject(j, "side", r->side == ABI_SIDE_SERVER ? "server" : "client");
 	cJSON_AddStringToObject(j, "method", request_method(r->method));
-	cJSON_AddStringToObject(j, "path", request_text(r->path, path, sizeof(path)));
+	cJSON_AddStringToObject(j, "path", request_printable(r->path, path, sizeof(path)));
 	cJSON_AddNumberToObject(j, "status", r->status);
 	cJSON_AddNumberToObject(j, "ttfb_ms", (double)r->ttfb_ns / 1e6);
 	cJSON_AddNumberToObject(j, "duration_ms", (double)r->duration_ns / 1e6);
 	cJSON_AddBoolToObject(j, "slow", r->flags & ABI_REQUEST_SLOW);
 	cJSON_AddBoolToObject(j, "failed", r->flags & (ABI_REQUEST_FAILED | ABI_REQUEST_ABORTED));
-	cJSON_AddStringToObject(j, "trace_id", request_text(r->trace_id, trace, sizeof(trace)));
+	cJSON_AddStringToObject(j, "trace_id", request_printable(r->trace_id, trace, sizeof(trace)));
 	cJSON_AddItemToArray(l->items, j);
 	return true;
 }

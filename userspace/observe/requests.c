@@ -106,7 +106,7 @@ const char *request_method(uint8_t method)
 	return method < ABI_METHODS ? names[method] : "_OTHER";
 }
 
-const char *request_text(const char *s, char *to, size_t size)
+const char *request_printable(const char *s, char *to, size_t size)
 {
 	size_t len = 0;
 

@@ -4,7 +4,7 @@
  *
  * A ring of fixed size: the newest push the oldest out. Paths and trace ids are
  * raw bytes of strangers, kept as C strings (cut at a NUL): whoever writes them
- * as JSON uses text_json() or makes them UTF-8 first (request_text()).
+ * as JSON uses text_json() or makes them UTF-8 first (request_printable()).
  * Not thread-safe.
  */
 #ifndef ARCHAIC_REQUESTS_H
@@ -53,7 +53,7 @@ size_t requests_each(const struct requests *q, const struct requests_filter *f, 
 /** request_method() - "GET" ...; "_OTHER" for what is not in the table. Static. */
 const char *request_method(uint8_t method);
 
-/** request_text() - @s with bad UTF-8 and control characters as '?', into @to (@size > 0 bytes, terminated). Returns @to. */
-const char *request_text(const char *s, char *to, size_t size);
+/** request_printable() - @s with bad UTF-8 and control characters as '?', into @to (@size > 0 bytes, terminated). Returns @to. */
+const char *request_printable(const char *s, char *to, size_t size);
 
 #endif
