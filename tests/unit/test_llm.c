@@ -140,6 +140,7 @@ static void test_llm_request_gemini(void **state)
 	assert_int_equal(cJSON_GetArraySize(at(j, "generationConfig.responseSchema.properties.action_id.enum")), 4);
 	assert_string_equal(text_at(j, "generationConfig.responseSchema.properties.root_cause_service.enum.1"), "svc_2");
 	assert_true(at(j, "generationConfig.responseSchema.properties.confidence.maximum")->valuedouble == 1);
+	assert_string_equal(text_at(j, "generationConfig.responseSchema.properties.evidence_ids.items.enum.1"), "e2");
 	assert_null(at(j, "generationConfig.responseSchema.additionalProperties"));
 	assert_null(at(j, "generationConfig.thinkingConfig"));
 	assert_int_equal(at(j, "generationConfig.candidateCount")->valueint, 1);

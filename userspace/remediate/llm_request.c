@@ -130,7 +130,11 @@ static cJSON *schema(const struct llm_question *q, bool gemini)
 	cJSON_AddNumberToObject(confidence, "minimum", 0);
 	cJSON_AddNumberToObject(confidence, "maximum", 1);
 	cJSON *evidence = property(p, names[5], gemini ? "ARRAY" : "array");
-	cJSON_AddStringToObject(cJSON_AddObjectToObject(evidence, "items"), "type", string);
+	cJSON *item = cJSON_AddObjectToObject(evidence, "items");
+	cJSON_AddStringToObject(item, "type", string);
+	cJSON *cited = q->nr_evidence ? cJSON_AddArrayToObject(item, "enum") : NULL;
+	for (size_t i = 0; i < q->nr_evidence; i++)
+		cJSON_AddItemToArray(cited, cJSON_CreateString(q->evidence[i].id));
 	cJSON_AddNumberToObject(evidence, "maxItems", LLM_EVIDENCE_MAX);
 	cJSON_AddNumberToObject(property(p, names[6], string), "maxLength", LLM_WHY_CHARS);
 	cJSON_AddItemToObject(s, "required", cJSON_CreateStringArray(names, ARRAY_SIZE(names)));
