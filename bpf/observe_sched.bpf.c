@@ -31,11 +31,15 @@ char LICENSE[] SEC("license") = "GPL";
 
 __u64 wakeups_dropped;
 
+/*
+ * None of these maps allocates while the scheduler holds its locks: all are
+ * preallocated, and userspace makes the entries of `tasks`.
+ */
+
 /* Thread group -> service id. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u32);
 } task_tgids SEC(".maps");
@@ -44,7 +48,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, __u32);
 } task_cgroups SEC(".maps");
@@ -59,8 +62,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 1024);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 512); /* twice SERVICE_MAX: dropped ones stay until the next read */
 	__type(key, __u32);
 	__type(value, struct abi_tasks);
 } tasks SEC(".maps");
@@ -71,8 +73,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct abi_oncpu);
 } oncpu SEC(".maps");
-
-static const struct abi_tasks no_tasks;
 
 /* 0: nobody's. */
 static __always_inline __u32 service_of(struct task_struct *t)
@@ -91,11 +91,6 @@ static __always_inline __u32 service_of(struct task_struct *t)
 
 static __always_inline struct abi_tasks *tasks_get(__u32 service)
 {
-	struct abi_tasks *v = bpf_map_lookup_elem(&tasks, &service);
-
-	if (v)
-		return v;
-	bpf_map_update_elem(&tasks, &service, &no_tasks, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&tasks, &service);
 }
 

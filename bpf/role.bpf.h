@@ -200,7 +200,11 @@ static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_s
 		peer_of(skb, p, !egress, &key);
 		from = bpf_map_lookup_elem(&parked, &key);
 	}
-	c = bpf_sk_storage_get(&conns, sk, from, BPF_SK_STORAGE_GET_F_CREATE);
+	/* Linux before 5.17 takes no pointer here that may be NULL. */
+	if (from)
+		c = bpf_sk_storage_get(&conns, sk, from, BPF_SK_STORAGE_GET_F_CREATE);
+	else
+		c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c) {
 		ADD(stats.storage_nomem, 1);
 		return NULL;

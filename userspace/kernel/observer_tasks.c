@@ -69,6 +69,11 @@ void observer_tasks_watch(struct observer *o, const struct service *before, cons
 {
 	if (!o->sched)
 		return;
+	if (now) {
+		/* Before anybody charges to it; what is there stays. `values` holds a larger struct of every CPU. */
+		memset(o->values, 0, sizeof(struct abi_tasks) * (size_t)o->nr_cpus);
+		bpf_map_update_elem(bpf_map__fd(o->sched->maps.tasks), &now->id, o->values, BPF_NOEXIST);
+	}
 	int tgids = bpf_map__fd(o->sched->maps.task_tgids), cgroups = bpf_map__fd(o->sched->maps.task_cgroups);
 
 	for (size_t i = 0; before && i < before->nr_pids; i++)
