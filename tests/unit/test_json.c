@@ -133,9 +133,43 @@ static void test_json_members_by_type(void **state)
 	assert_string_equal(json_unknown(j, some), "n");
 }
 
+static void test_json_refuses_an_object_of_very_many_keys(void **state)
+{
+	struct buf b;
+	const char *why = NULL;
+	cJSON *j = NULL;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	for (int i = 0; i <= JSON_KEYS_MAX; i++)
+		assert_int_equal(buf_addf(&b, "%s\"k%d\":1", i ? "," : "{", i), 0);
+	assert_int_equal(buf_addstr(&b, "}"), 0);
+	assert_int_equal(json_parse(b.data, b.len, &j, &why), -EINVAL);
+	assert_non_null(strstr(why, "256 keys"));
+	/* One fewer is taken. */
+	char *last = strrchr(b.data, ',');
+	last[0] = '}';
+	assert_int_equal(json_parse(b.data, (size_t)(last - b.data) + 1, &j, &why), 0);
+	cJSON_Delete(j);
+	buf_release(&b);
+}
+
+static void test_json_takes_an_escaped_backslash_before_u0000(void **state)
+{
+	static const char text[] = "{\"a\":\"\\\\u0000\"}";
+	const char *why = NULL;
+	CLEANUP(json_freep) cJSON *j = NULL;
+
+	(void)state;
+	assert_int_equal(json_parse(text, strlen(text), &j, &why), 0);
+	assert_string_equal(json_str(j, "a"), "\\u0000");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_json_refuses_an_object_of_very_many_keys),
+		cmocka_unit_test(test_json_takes_an_escaped_backslash_before_u0000),
 		cmocka_unit_test(test_json_takes_every_kind_of_value),
 		cmocka_unit_test(test_json_refuses_what_is_not_quite_json),
 		cmocka_unit_test(test_json_refuses_a_nul_byte),

@@ -39,6 +39,10 @@ static const char *flaw_in(const cJSON *j)
 	if (cJSON_IsNumber(j) && !isfinite(j->valuedouble))
 		return "a number is out of range";
 
+	/* Every key is compared with every other. */
+	if (cJSON_IsObject(j) && cJSON_GetArraySize(j) > JSON_KEYS_MAX)
+		return "an object has more than 256 keys";
+
 	for (const cJSON *c = j->child; c; c = c->next) {
 		if (cJSON_IsObject(j))
 			for (const cJSON *d = c->next; d; d = d->next)

@@ -15,12 +15,13 @@
 #include <stdint.h>
 
 #define JSON_DEPTH_MAX 16
+#define JSON_KEYS_MAX 256 /* of one object */
 
 /**
  * json_parse() - parse one whole JSON text.
  * @data: @len bytes, need not be terminated. @ret: owned by the caller, cJSON_Delete() (or json_freep).
  * @why: set on failure to a static sentence.
- * 0, -EINVAL (not JSON, not UTF-8, too deep, duplicate key) or -ENOMEM.
+ * 0, -EINVAL (not JSON, not UTF-8, too deep, too many or duplicate keys) or -ENOMEM.
  */
 int json_parse(const char *data, size_t len, cJSON **ret, const char **why);
 
