@@ -286,7 +286,7 @@ int load_run(struct load *l, const char *const *lines, unsigned int pipeline, ui
 	for (; lines[o.nr_lines]; o.nr_lines++) {
 		if (o.nr_lines == LINES_MAX || strlen(lines[o.nr_lines]) >= LINE_MAX_BYTES)
 			return -E2BIG;
-		strcpy(o.lines[o.nr_lines], lines[o.nr_lines]);
+		snprintf(o.lines[o.nr_lines], LINE_MAX_BYTES, "%s", lines[o.nr_lines]);
 	}
 	return give(l, &o);
 }
