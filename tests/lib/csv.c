@@ -93,7 +93,10 @@ int csv_read(const char *path, struct csv *ret)
 		}
 		line = next;
 	}
-	*ret = (struct csv){ .text = TAKE_PTR(text), .cells = TAKE_PTR(cells), .nr_rows = rows, .nr_columns = columns };
+	*ret = (struct csv){ .text = TAKE_PTR(text),
+			     .cells = TAKE_PTR(cells),
+			     .nr_rows = rows,
+			     .nr_columns = columns };
 	return 0;
 }
 

@@ -13,8 +13,8 @@
 #include <stddef.h>
 
 struct csv {
-	char *text;         /* owned: the file, cells terminated in place */
-	char **cells;       /* owned: nr_rows * nr_columns, header rows included */
+	char *text;   /* owned: the file, cells terminated in place */
+	char **cells; /* owned: nr_rows * nr_columns, header rows included */
 	size_t nr_rows, nr_columns;
 };
 

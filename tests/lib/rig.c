@@ -31,7 +31,8 @@ void rig_tick(struct rig *r)
 	struct tick t;
 
 	synth_tick(&r->synth, &t);
-	assert_int_equal(detector_tick(r->detector, &t, r->verdicts, ARRAY_SIZE(r->verdicts), &r->nr), 0);
+	assert_int_equal(
+		detector_tick(r->detector, &t, r->verdicts, ARRAY_SIZE(r->verdicts), &r->nr), 0);
 	assert_int_equal(diagnoser_feed(r->diagnoser, &t, r->verdicts, r->nr), 0);
 	tick_release(&t);
 	r->ticks++;
@@ -69,4 +70,64 @@ size_t rig_wait(struct rig *r, uint32_t service, size_t max)
 			return i;
 	}
 	return 0;
+}
+
+void rig_hurt(struct rig *r, enum rig_fault f, uint32_t service)
+{
+	struct synth_service *s = synth_of(&r->synth, service);
+
+	switch (f) {
+	case RIG_LATENCY:
+		s->extra_ms = 2000;
+		break;
+	case RIG_ERRORS:
+		s->error_share = .4;
+		break;
+	case RIG_STOPPED:
+		s->stopped = true;
+		break;
+	case RIG_HOGGED:
+		s->cpu_factor = 40;
+		break;
+	case RIG_DEAD:
+		s->dead = true;
+		break;
+	case RIG_NETWORK:
+		s->network_ms = 100;
+		break;
+	case NR_RIG_FAULTS:
+		fail();
+	}
+}
+
+bool rig_any_anomalous(const struct rig *r)
+{
+	for (size_t i = 0; i < r->nr; i++)
+		if (r->verdicts[i].anomalous)
+			return true;
+	return false;
+}
+
+size_t rig_find(struct rig *r, size_t max, struct diagnosis *d)
+{
+	for (size_t i = 1; i <= max; i++) {
+		rig_tick(r);
+		if (!rig_any_anomalous(r))
+			continue;
+		diagnoser_run(r->diagnoser, d);
+		for (int more = 0; more < 3 && !d->known; more++) {
+			rig_tick(r);
+			diagnoser_run(r->diagnoser, d);
+		}
+		return i;
+	}
+	return 0;
+}
+
+bool rig_is_victim(const struct diagnosis *d, uint32_t service)
+{
+	for (size_t i = 0; i < d->nr_victims; i++)
+		if (d->victims[i].service == service)
+			return true;
+	return false;
 }

@@ -34,4 +34,27 @@ const struct verdict *rig_verdict(const struct rig *r, uint32_t service);
 /** rig_wait() - tick until @service is anomalous; the number of ticks that took, or 0 after @max. */
 size_t rig_wait(struct rig *r, uint32_t service, size_t max);
 
+enum rig_fault {
+	RIG_LATENCY,
+	RIG_ERRORS,
+	RIG_STOPPED,
+	RIG_HOGGED,
+	RIG_DEAD,
+	RIG_NETWORK,
+	NR_RIG_FAULTS
+};
+
+/** rig_hurt() - 2 s late; 40 % errors; SIGSTOP; CPU times 40; refused; 100 ms between it and its clients. */
+void rig_hurt(struct rig *r, enum rig_fault f, uint32_t service);
+
+bool rig_any_anomalous(const struct rig *r);
+
+/**
+ * rig_find() - ticks until something is anomalous, 0: nothing was within @max; then up to three more
+ * until the diagnosis is known.
+ */
+size_t rig_find(struct rig *r, size_t max, struct diagnosis *d);
+
+bool rig_is_victim(const struct diagnosis *d, uint32_t service);
+
 #endif

@@ -64,7 +64,8 @@ struct answer {
 	bool failed;
 };
 
-static struct answer request(struct synth *s, uint32_t client, uint32_t server, uint64_t at, bool slow, bool unseen);
+static struct answer request(struct synth *s, uint32_t client, uint32_t server, uint64_t at,
+			     bool slow, bool unseen);
 
 /* The calls of one request, one after the other; returns when the last answer is in. */
 static struct answer call_others(struct synth *s, uint32_t id, uint64_t at)
@@ -91,10 +92,12 @@ static uint64_t *pick_worker(struct synth_service *v)
 	return ret;
 }
 
-static struct answer request(struct synth *s, uint32_t client, uint32_t server, uint64_t at, bool slow, bool unseen)
+static struct answer request(struct synth *s, uint32_t client, uint32_t server, uint64_t at,
+			     bool slow, bool unseen)
 {
 	const struct synth_service *v = synth_of(s, server);
-	double own = (slow ? v->slow_ms : v->own_ms) * exp(.25 * gauss(&s->random)) * (v->cpu_factor ?: 1);
+	double own = (slow ? v->slow_ms : v->own_ms) * exp(.25 * gauss(&s->random)) *
+		(v->cpu_factor ?: 1);
 	bool error = random_unit(&s->random) < v->error_share;
 
 	own *= (1 + s->contention * fmax(s->load - 1, 0)) * (s->crowded ?: 1);
@@ -112,7 +115,9 @@ static struct answer request(struct synth *s, uint32_t client, uint32_t server, 
 		bool hit = !v->extra_share || random_unit(&s->random) < v->extra_share;
 		end = inner.at_ns + ms(own / 2 + (hit ? v->extra_ms : 0));
 	}
-	uint64_t client_end = end == SYNTH_FOREVER ? end : end + ms(.05 + v->network_ms * exp(.2 * gauss(&s->random)));
+	uint64_t client_end = end == SYNTH_FOREVER ?
+		end :
+		end + ms(.05 + v->network_ms * exp(.2 * gauss(&s->random)));
 	if (worker)
 		*worker = end;
 	bool given_up = client_end > at + s->timeout_ns;
@@ -121,8 +126,14 @@ static struct answer request(struct synth *s, uint32_t client, uint32_t server, 
 
 	bool failed = error || inner.failed;
 	*new_span(s) = (struct synth_span){
-		.client = client, .server = server, .start_ns = at, .end_ns = end, .client_end_ns = client_end,
-		.failed = failed, .given_up = given_up, .unseen = unseen,
+		.client = client,
+		.server = server,
+		.start_ns = at,
+		.end_ns = end,
+		.client_end_ns = client_end,
+		.failed = failed,
+		.given_up = given_up,
+		.unseen = unseen,
 	};
 	return (struct answer){ client_end, failed || given_up };
 }
@@ -149,7 +160,9 @@ static void users(struct synth *s)
 			while (id < s->nr_services && (pick -= synth_of(s, id)->outside_per_s) >= 0)
 				id++;
 			ask(s, id, *next, &a);
-			*next = a.at_ns - (uint64_t)(log(1 - random_unit(&s->random)) * 1e9 * (double)s->users / all);
+			*next = a.at_ns -
+				(uint64_t)(log(1 - random_unit(&s->random)) * 1e9 *
+					   (double)s->users / all);
 		}
 	}
 }
@@ -213,9 +226,11 @@ static void count_server(struct synth *s, struct tick *t, struct synth_span *p)
 	bool slow = of->slow_ms > 0 && took > ms(of->slow_ms / 2) && !p->client;
 
 	p->server_done = true;
-	v->cpu_ns += ms((slow ? of->slow_ms * .9 : of->cpu_ms * exp(.1 * gauss(&s->random))) * (of->cpu_factor ?: 1));
+	v->cpu_ns += ms((slow ? of->slow_ms * .9 : of->cpu_ms * exp(.1 * gauss(&s->random))) *
+			(of->cpu_factor ?: 1));
 	for (int i = 0; i < 2; i++) {
-		uint64_t wait = ms(.02 * exp(.5 * gauss(&s->random)) * (of->cpu_factor > 1 ? 50 : 1) * (s->crowded > 1 ? 50 : 1));
+		uint64_t wait = ms(.02 * exp(.5 * gauss(&s->random)) *
+				   (of->cpu_factor > 1 ? 50 : 1) * (s->crowded > 1 ? 50 : 1));
 		count(&v->runq, wait);
 		v->runq_ns += wait;
 	}
@@ -276,13 +291,16 @@ void synth_tick(struct synth *s, struct tick *ret)
 {
 	arrivals(s);
 	s->now_ns += s->tick_ns;
-	*ret = (struct tick){ .at_ns = s->now_ns, .span_ns = s->tick_ns, .nr_services = s->nr_services };
+	*ret = (struct tick){ .at_ns = s->now_ns,
+			      .span_ns = s->tick_ns,
+			      .nr_services = s->nr_services };
 	ret->services = calloc(s->nr_services, sizeof(*ret->services));
 	ret->edges = calloc((SYNTH_SERVICES + 1) * SYNTH_SERVICES, sizeof(*ret->edges));
 	assert(ret->services && ret->edges);
 	for (size_t i = 0; i < s->nr_services; i++) {
 		ret->services[i].id = (uint32_t)i + 1;
-		snprintf(ret->services[i].name, sizeof(ret->services[i].name), "%s", s->services[i].name);
+		snprintf(ret->services[i].name, sizeof(ret->services[i].name), "%s",
+			 s->services[i].name);
 	}
 
 	size_t kept = 0;

@@ -27,28 +27,28 @@
 struct synth_call {
 	size_t to;
 	double probability;
-	bool unseen;          /* the observer cannot tell who calls: the edge is missing */
+	bool unseen; /* the observer cannot tell who calls: the edge is missing */
 };
 
 struct synth_service {
 	const char *name;
-	double own_ms;        /* median of its own time a request */
-	double cpu_ms;        /* a request */
-	double outside_per_s; /* requests from the outside world */
+	double own_ms;              /* median of its own time a request */
+	double cpu_ms;              /* a request */
+	double outside_per_s;       /* requests from the outside world */
 	double slow_share, slow_ms; /* of the outside's requests: logins with their password hash */
 	struct synth_call calls[SYNTH_CALLS];
 	size_t nr_calls;
-	size_t workers;       /* requests worked on at once, others queue; 0: any number. Only for who is called
+	size_t workers; /* requests worked on at once, others queue; 0: any number. Only for who is called
 				 from outside alone: requests must come in the order of time */
 	uint64_t free_ns[SYNTH_WORKERS]; /* when each worker is free again */
 	/* Faults. */
-	double extra_ms;      /* added to every response */
-	double extra_share;   /* of the requests that get it; 0 means all */
-	double error_share;   /* answered with 500 */
-	double network_ms;    /* between this server and its clients */
-	double cpu_factor;    /* own time and CPU times this; 0 means 1 */
-	bool stopped;         /* SIGSTOP: nothing finishes */
-	bool dead;            /* connections are refused */
+	double extra_ms;    /* added to every response */
+	double extra_share; /* of the requests that get it; 0 means all */
+	double error_share; /* answered with 500 */
+	double network_ms;  /* between this server and its clients */
+	double cpu_factor;  /* own time and CPU times this; 0 means 1 */
+	bool stopped;       /* SIGSTOP: nothing finishes */
+	bool dead;          /* connections are refused */
 };
 
 struct synth_span {
@@ -62,12 +62,12 @@ struct synth {
 	size_t nr_services;
 	struct random random;
 	uint64_t now_ns, tick_ns;
-	uint64_t timeout_ns;  /* of every client, the outside too: 8 s */
-	double load;          /* factor on all outside rates */
-	double swing;         /* slow swing of the load, 0 .. 1 */
-	double contention;    /* own times grow by this for each time the load is above 1 */
-	double crowded;       /* somebody else uses the CPUs: own times and run queues times this; 0 means 1 */
-	size_t users;         /* 0: requests come at random at their rates; else that many users, who wait for an
+	uint64_t timeout_ns; /* of every client, the outside too: 8 s */
+	double load;         /* factor on all outside rates */
+	double swing;        /* slow swing of the load, 0 .. 1 */
+	double contention;   /* own times grow by this for each time the load is above 1 */
+	double crowded; /* somebody else uses the CPUs: own times and run queues times this; 0 means 1 */
+	size_t users; /* 0: requests come at random at their rates; else that many users, who wait for an
 				 answer before they ask again */
 	uint64_t user_next_ns[SYNTH_USERS];
 	struct synth_span *spans; /* owned */

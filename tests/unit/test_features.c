@@ -32,8 +32,8 @@ static void count(struct hist *h, uint64_t ns, uint64_t n)
 }
 
 /* @n requests of @ms each, and what else is set in @s; @calls go to the window's edges. */
-static void push(struct feed *f, struct service_sample s, uint64_t n, double ms, struct edge_sample *calls,
-		 size_t nr_calls)
+static void push(struct feed *f, struct service_sample s, uint64_t n, double ms,
+		 struct edge_sample *calls, size_t nr_calls)
 {
 	f->now_ns += f->tick_ns;
 	s.id = ID;
@@ -41,8 +41,12 @@ static void push(struct feed *f, struct service_sample s, uint64_t n, double ms,
 	s.duration_ns = (uint64_t)((double)n * ms * 1e6);
 	if (n)
 		count(&s.duration, (uint64_t)(ms * 1e6), n);
-	struct tick t = { .at_ns = f->now_ns, .span_ns = f->tick_ns, .services = &s, .nr_services = 1,
-			  .edges = calls, .nr_edges = nr_calls };
+	struct tick t = { .at_ns = f->now_ns,
+			  .span_ns = f->tick_ns,
+			  .services = &s,
+			  .nr_services = 1,
+			  .edges = calls,
+			  .nr_edges = nr_calls };
 	window_push(&f->window, ID, &s, &t);
 }
 
@@ -86,8 +90,11 @@ static void test_features_do_not_depend_on_the_tick(void **state)
 	for (int second = 0; second < 5; second++) {
 		double ms = second == 4 ? 20 : 2;
 		for (int i = 0; i < 10; i++)
-			push(&fast, (struct service_sample){ .cpu_ns = NSEC_PER_MSEC, .in_flight = 2 }, 3, ms, NULL, 0);
-		push(&slow, (struct service_sample){ .cpu_ns = 10 * NSEC_PER_MSEC, .in_flight = 2 }, 30, ms, NULL, 0);
+			push(&fast,
+			     (struct service_sample){ .cpu_ns = NSEC_PER_MSEC, .in_flight = 2 }, 3,
+			     ms, NULL, 0);
+		push(&slow, (struct service_sample){ .cpu_ns = 10 * NSEC_PER_MSEC, .in_flight = 2 },
+		     30, ms, NULL, 0);
 	}
 	struct features a = take(&fast), b = take(&slow);
 	assert_int_equal(a.requests, 30);
@@ -107,8 +114,10 @@ static void test_features_very_short_ticks_still_make_a_second(void **state)
 
 	for (int i = 0; i < 500; i++)
 		push(&f, (struct service_sample){ 0 }, 1, 2, NULL, 0);
-	assert_float_equal(human(&(struct features){ .v = { [FEATURE_RATE] = take(&f).v[FEATURE_RATE] } }, FEATURE_RATE),
-			   100, 1);
+	assert_float_equal(
+		human(&(struct features){ .v = { [FEATURE_RATE] = take(&f).v[FEATURE_RATE] } },
+		      FEATURE_RATE),
+		100, 1);
 	assert_true(take(&f).requests >= 85 && take(&f).requests <= 115);
 }
 
@@ -120,11 +129,13 @@ static void test_features_missing_is_not_zero(void **state)
 	push(&f, (struct service_sample){ 0 }, 0, 0, NULL, 0);
 	struct features x = take(&f);
 	assert_false(x.traffic);
-	assert_true(isnan(x.v[FEATURE_P50]) && isnan(x.v[FEATURE_P99]) && isnan(x.v[FEATURE_SELF]) &&
-		    isnan(x.v[FEATURE_ERRORS]) && isnan(x.v[FEATURE_RUNQUEUE]));
+	assert_true(isnan(x.v[FEATURE_P50]) && isnan(x.v[FEATURE_P99]) &&
+		    isnan(x.v[FEATURE_SELF]) && isnan(x.v[FEATURE_ERRORS]) &&
+		    isnan(x.v[FEATURE_RUNQUEUE]));
 
 	/* Silence with something in flight is traffic, and its age shows. */
-	push(&f, (struct service_sample){ .in_flight = 4, .oldest_ns = 2 * NSEC_PER_SEC }, 0, 0, NULL, 0);
+	push(&f, (struct service_sample){ .in_flight = 4, .oldest_ns = 2 * NSEC_PER_SEC }, 0, 0,
+	     NULL, 0);
 	x = take(&f);
 	assert_true(x.traffic);
 	assert_false(x.total_loss);
@@ -171,12 +182,16 @@ static void test_features_errors_need_twenty_requests(void **state)
 	push(&f, (struct service_sample){ .aborted = 5 }, 45, 2, NULL, 0);
 	assert_float_equal(take(&f).errors_ratio, .1, 1e-9);
 	assert_int_equal(take(&f).errors_n, 50);
-	assert_float_equal(human(&(struct features){ .v = { [FEATURE_ERRORS] = log(.005 / .995) } }, FEATURE_ERRORS), 0, 0);
+	assert_float_equal(human(&(struct features){ .v = { [FEATURE_ERRORS] = log(.005 / .995) } },
+				 FEATURE_ERRORS),
+			   0, 0);
 }
 
 static struct edge_sample call(uint64_t n, double ms)
 {
-	return (struct edge_sample){ .client = ID, .server = 9, .client_requests = n,
+	return (struct edge_sample){ .client = ID,
+				     .server = 9,
+				     .client_requests = n,
 				     .client_duration_ns = (uint64_t)((double)n * ms * 1e6) };
 }
 
@@ -187,8 +202,10 @@ static void test_features_self_time_is_without_calls(void **state)
 	struct edge_sample e[2] = { call(10, 6), call(10, 2) };
 
 	push(&f, (struct service_sample){ 0 }, 10, 10, e, 2);
-	assert_float_equal(human(&(struct features){ .v = { [FEATURE_SELF] = take(&f).v[FEATURE_SELF] } }, FEATURE_SELF), 2,
-			   1e-6);
+	assert_float_equal(
+		human(&(struct features){ .v = { [FEATURE_SELF] = take(&f).v[FEATURE_SELF] } },
+		      FEATURE_SELF),
+		2, 1e-6);
 	/* Somebody else's calls are not ours. */
 	e[0].client = 4;
 	e[1].client = 0;
@@ -196,7 +213,9 @@ static void test_features_self_time_is_without_calls(void **state)
 	struct features x = take(&f);
 	assert_float_equal(human(&x, FEATURE_SELF), 10, 1e-6);
 	/* Only the server's end of the call was seen. */
-	e[0] = (struct edge_sample){ .client = ID, .server = 9, .server_requests = 10, .server_duration_ns = 70000000 };
+	e[0] = (struct edge_sample){
+		.client = ID, .server = 9, .server_requests = 10, .server_duration_ns = 70000000
+	};
 	push(&f, (struct service_sample){ 0 }, 10, 10, e, 1);
 	x = take(&f);
 	assert_float_equal(human(&x, FEATURE_SELF), 3, 1e-6);
@@ -209,7 +228,8 @@ static void test_features_self_time_over_the_tick_border(void **state)
 	struct feed f = { .tick_ns = NSEC_PER_SEC };
 	struct edge_sample e = call(1, 1990);
 
-	push(&f, (struct service_sample){ .in_flight = 1, .oldest_ns = 1995 * NSEC_PER_MSEC }, 0, 0, &e, 1);
+	push(&f, (struct service_sample){ .in_flight = 1, .oldest_ns = 1995 * NSEC_PER_MSEC }, 0, 0,
+	     &e, 1);
 	push(&f, (struct service_sample){ 0 }, 1, 2000, NULL, 0);
 	struct features x = take(&f);
 	assert_float_equal(human(&x, FEATURE_SELF), 10, 1e-6);
@@ -228,9 +248,14 @@ static void test_features_given_up_calls_are_waiting(void **state)
 	struct feed f = { .tick_ns = NSEC_PER_SEC };
 
 	for (int i = 1; i <= 7; i++) {
-		struct edge_sample e = { .client = ID, .server = 9, .client_in_flight = 1,
+		struct edge_sample e = { .client = ID,
+					 .server = 9,
+					 .client_in_flight = 1,
 					 .client_oldest_ns = (uint64_t)i * NSEC_PER_SEC };
-		push(&f, (struct service_sample){ .in_flight = 1, .oldest_ns = (uint64_t)i * NSEC_PER_SEC }, 0, 0, &e, 1);
+		push(&f,
+		     (struct service_sample){ .in_flight = 1,
+					      .oldest_ns = (uint64_t)i * NSEC_PER_SEC },
+		     0, 0, &e, 1);
 	}
 	struct edge_sample gone = { .client = ID, .server = 9, .client_aborted = 1 };
 	push(&f, (struct service_sample){ 0 }, 1, 8000, &gone, 1);

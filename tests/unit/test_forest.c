@@ -93,9 +93,12 @@ static void test_forest_boxed_by_hand(void **state)
 		if (!seen)
 			continue;
 		/* The classic score cannot tell 400 from 101. */
-		assert_float_equal(forest_score_classic(f, &far), forest_score_classic(f, &edge), 1e-9);
-		assert_float_equal(forest_score_boxed(f, &edge, NULL), forest_score_classic(f, &edge), 1e-6);
-		assert_float_equal(forest_score_boxed(f, &far, NULL), exp2(-expected / (13. / 6)), 1e-5);
+		assert_float_equal(forest_score_classic(f, &far), forest_score_classic(f, &edge),
+				   1e-9);
+		assert_float_equal(forest_score_boxed(f, &edge, NULL),
+				   forest_score_classic(f, &edge), 1e-6);
+		assert_float_equal(forest_score_boxed(f, &far, NULL), exp2(-expected / (13. / 6)),
+				   1e-5);
 	}
 	assert_true(seen);
 }
@@ -120,7 +123,8 @@ static void test_forest_refuses_bad_shapes(void **state)
 	/* All rows the same: no split is possible, and none is needed. */
 	assert_int_equal(forest_fit(f, rows, 2, 2), 0);
 	const float other[] = { 5, 0 };
-	assert_true(isfinite(forest_score_classic(f, other)) && isfinite(forest_score_boxed(f, other, NULL)));
+	assert_true(isfinite(forest_score_classic(f, other)) &&
+		    isfinite(forest_score_boxed(f, other, NULL)));
 	forest_free(f);
 }
 
@@ -222,8 +226,8 @@ static void test_forest_boxes_find_one_feature(void **state)
 	printf("one feature of 8 shifted, false positive rate 1e-3: recall\n");
 	for (size_t i = 0; i < ARRAY_SIZE(shifts); i++) {
 		struct recall r = one_feature_recall(shifts[i], 11 + i);
-		printf("  %5.0f sigma  classic %.3f  boxed %.3f  feature named %.3f\n", shifts[i], r.classic, r.boxed,
-		       r.named);
+		printf("  %5.0f sigma  classic %.3f  boxed %.3f  feature named %.3f\n", shifts[i],
+		       r.classic, r.boxed, r.named);
 		if (shifts[i] < 10)
 			continue;
 		assert_true(r.boxed >= .9);
@@ -274,7 +278,8 @@ static void standardise(const struct set *s)
 		for (size_t i = 0; i < s->n; i++)
 			var += pow(s->rows[i * s->d + j] - mean, 2) / (double)s->n;
 		for (size_t i = 0; i < s->n; i++)
-			s->standard[i * s->d + j] = (float)((s->rows[i * s->d + j] - mean) / (var > 0 ? sqrt(var) : 1));
+			s->standard[i * s->d + j] =
+				(float)((s->rows[i * s->d + j] - mean) / (var > 0 ? sqrt(var) : 1));
 	}
 }
 
@@ -338,7 +343,8 @@ static void test_forest_classic_auc_is_on_a_par(void **state)
 
 	if (test_data_skipped(__func__))
 		skip();
-	CLEANUP(freep) char *text = test_read_file(test_data_path("forest/reference.json", path, sizeof(path)));
+	CLEANUP(freep) char *text =
+		test_read_file(test_data_path("forest/reference.json", path, sizeof(path)));
 	assert_non_null(text);
 	cJSON *reference = cJSON_Parse(text), *set;
 	assert_non_null(reference);
@@ -355,7 +361,8 @@ static void test_forest_classic_auc_is_on_a_par(void **state)
 
 		struct aucs got = measure(&s);
 		double error = 2 * sqrt((spread * spread + got.deviation * got.deviation) / SEEDS);
-		printf("%-12s %9.4f %9.4f %7.4f %9.4f\n", set->string, want, got.mean, got.deviation, got.boxed);
+		printf("%-12s %9.4f %9.4f %7.4f %9.4f\n", set->string, want, got.mean,
+		       got.deviation, got.boxed);
 		assert_true(got.mean >= want - .01 - error);
 		free(s.rows);
 		free(s.standard);

@@ -98,7 +98,8 @@ static void test_rank_survives_cycles_and_refuses_nonsense(void **state)
 		{ .anomaly = 2, .delta = 1, .own = NAN, .onset_s = NAN },
 		{ .anomaly = 2, .delta = 1, .own = .5, .onset_s = NAN },
 	};
-	const struct rank_edge cycle[] = { { 0, 1, NAN }, { 1, 0, NAN }, { 0, 0, NAN } }, nowhere[] = { { 0, 7, NAN } };
+	const struct rank_edge cycle[] = { { 0, 1, NAN }, { 1, 0, NAN }, { 0, 0, NAN } },
+			       nowhere[] = { { 0, 7, NAN } };
 	struct rank_score s[2] = { 0 };
 	size_t nr = 99;
 
@@ -125,11 +126,13 @@ struct series {
 };
 
 /* One column of a metrics file; NaN where a cell is empty, n = 0 where the node has none. */
-static void column(const struct csv *c, const char *node, const char *metric, const char *statistic, struct series *ret)
+static void column(const struct csv *c, const char *node, const char *metric, const char *statistic,
+		   struct series *ret)
 {
 	ret->n = 0;
 	for (size_t k = 1; k < c->nr_columns; k++) {
-		if (strcmp(csv_cell(c, 0, k), node) != 0 || strcmp(csv_cell(c, 1, k), metric) != 0 ||
+		if (strcmp(csv_cell(c, 0, k), node) != 0 ||
+		    strcmp(csv_cell(c, 1, k), metric) != 0 ||
 		    strcmp(csv_cell(c, 2, k), statistic) != 0)
 			continue;
 		for (size_t r = HEADERS; r < c->nr_rows && ret->n < ARRAY_SIZE(ret->v); r++)
@@ -167,8 +170,8 @@ struct node_now {
 	double delta, z, requests;
 };
 
-static struct node_now look_at(const struct petshop *p, const struct csv *issue, const char *node, bool latency,
-			       size_t row)
+static struct node_now look_at(const struct petshop *p, const struct csv *issue, const char *node,
+			       bool latency, size_t row)
 {
 	const char *metric = latency ? "latency" : "availability";
 	struct node_now ret = { 0 };
@@ -209,8 +212,8 @@ static size_t worst_row(const struct csv *issue, const char *target, bool latenc
 }
 
 /* The best candidates' names; the first @nr of them. */
-static size_t diagnose_issue(const struct petshop *p, const struct csv *issue, const char *target, bool latency,
-			     const char **best, size_t nr)
+static size_t diagnose_issue(const struct petshop *p, const struct csv *issue, const char *target,
+			     bool latency, const char **best, size_t nr)
 {
 	struct rank_node nodes[64];
 	struct rank_edge edges[256];
@@ -230,7 +233,8 @@ static size_t diagnose_issue(const struct petshop *p, const struct csv *issue, c
 			.entry = strcmp(name, target) == 0,
 		};
 		if (nodes[i].entry && nodes[i].anomaly <= 0)
-			nodes[i].anomaly = rank_compress(3); /* the benchmark says that it has a symptom */
+			nodes[i].anomaly =
+				rank_compress(3); /* the benchmark says that it has a symptom */
 	}
 	for (size_t i = 0; i < p->nr; i++)
 		for (size_t k = 0; k < p->nr; k++) {
@@ -239,7 +243,8 @@ static size_t diagnose_issue(const struct petshop *p, const struct csv *issue, c
 			/* Seconds, or failures, that the server's extra harm costs one request of the client. */
 			double calls = now[i].requests > 0 ? now[k].requests / now[i].requests : 1;
 			assert_true(nr_edges < ARRAY_SIZE(edges));
-			edges[nr_edges++] = (struct rank_edge){ (uint32_t)i, (uint32_t)k, now[k].delta * calls };
+			edges[nr_edges++] = (struct rank_edge){ (uint32_t)i, (uint32_t)k,
+								now[k].delta * calls };
 		}
 	size_t n = rank(nodes, p->nr, edges, nr_edges, scores);
 	for (; found < n && found < nr; found++)
@@ -267,11 +272,13 @@ static void one_issue(const struct petshop *p, const char *part, int number, str
 	assert_non_null(json);
 	cJSON *target = cJSON_GetObjectItem(json, "target");
 	const char *metric = cJSON_GetObjectItem(target, "metric")->valuestring;
-	const char *root = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "root_cause"), "node")->valuestring;
+	const char *root =
+		cJSON_GetObjectItem(cJSON_GetObjectItem(json, "root_cause"), "node")->valuestring;
 	bool is_latency = strcmp(metric, "latency") == 0;
 	struct tally *t = is_latency ? latency : availability;
 
-	size_t n = diagnose_issue(p, &issue, cJSON_GetObjectItem(target, "node")->valuestring, is_latency, best, 3);
+	size_t n = diagnose_issue(p, &issue, cJSON_GetObjectItem(target, "node")->valuestring,
+				  is_latency, best, 3);
 	bool in_three = false;
 	for (size_t i = 0; i < n; i++)
 		in_three |= strcmp(best[i], root) == 0;
@@ -279,8 +286,8 @@ static void one_issue(const struct petshop *p, const char *part, int number, str
 	t->top1 += strcmp(best[0], root) == 0;
 	t->top3 += in_three;
 	if (strcmp(best[0], root) != 0)
-		printf("  missed: %s/issue_%d (%s) is %s; said %s, %s, %s\n", part, number, metric, root, best[0],
-		       best[1], best[2]);
+		printf("  missed: %s/issue_%d (%s) is %s; said %s, %s, %s\n", part, number, metric,
+		       root, best[0], best[1], best[2]);
 	cJSON_Delete(json);
 	csv_release(&issue);
 }
@@ -295,8 +302,13 @@ static void test_rank_petshop_top1(void **state)
 
 	if (test_data_skipped(__func__))
 		skip();
-	assert_int_equal(csv_read(test_data_path("petshop/low_traffic/graph.csv", path, sizeof(path)), &p.graph), 0);
-	assert_int_equal(csv_read(test_data_path("petshop/low_traffic/noissue/metrics.csv", path, sizeof(path)), &p.calm),
+	assert_int_equal(
+		csv_read(test_data_path("petshop/low_traffic/graph.csv", path, sizeof(path)),
+			 &p.graph),
+		0);
+	assert_int_equal(csv_read(test_data_path("petshop/low_traffic/noissue/metrics.csv", path,
+						 sizeof(path)),
+				  &p.calm),
 			 0);
 	p.nr = p.graph.nr_columns - 1;
 	for (int i = 0; i < 8; i++)
@@ -304,12 +316,12 @@ static void test_rank_petshop_top1(void **state)
 	for (int i = 0; i < 18; i++)
 		one_issue(&p, "test", i, &latency, &availability);
 	printf("PetShop, low traffic      issues  top-1  top-3  published top-1\n");
-	printf("  train latency           %6.0f  %.3f  %.3f\n", train[0].issues, train[0].top1 / train[0].issues,
-	       train[0].top3 / train[0].issues);
-	printf("  train availability      %6.0f  %.3f  %.3f\n", train[1].issues, train[1].top1 / train[1].issues,
-	       train[1].top3 / train[1].issues);
-	printf("  test latency            %6.0f  %.3f  %.3f  .571\n", latency.issues, latency.top1 / latency.issues,
-	       latency.top3 / latency.issues);
+	printf("  train latency           %6.0f  %.3f  %.3f\n", train[0].issues,
+	       train[0].top1 / train[0].issues, train[0].top3 / train[0].issues);
+	printf("  train availability      %6.0f  %.3f  %.3f\n", train[1].issues,
+	       train[1].top1 / train[1].issues, train[1].top3 / train[1].issues);
+	printf("  test latency            %6.0f  %.3f  %.3f  .571\n", latency.issues,
+	       latency.top1 / latency.issues, latency.top3 / latency.issues);
 	printf("  test availability       %6.0f  %.3f  %.3f  .833\n", availability.issues,
 	       availability.top1 / availability.issues, availability.top3 / availability.issues);
 	csv_release(&p.graph);

@@ -60,7 +60,8 @@ static void test_tail_keeps_its_promise(void **state)
 		for (size_t i = 0; i < 5000; i++, all++)
 			over += -log(1 - random_unit(&r)) > t.limit;
 	}
-	printf("tail: limit for 1e-4 exceeded by %.1e of %zu fresh values\n", (double)over / (double)all, all);
+	printf("tail: limit for 1e-4 exceeded by %.1e of %zu fresh values\n",
+	       (double)over / (double)all, all);
 	assert_true((double)over / (double)all < 6e-4);
 }
 
@@ -103,14 +104,22 @@ static double log_ms(double ms)
 static void test_effects_need_size(void **state)
 {
 	(void)state;
-	const double normal[NR_FEATURES] = { [FEATURE_P50] = 2, [FEATURE_P99] = 10, [FEATURE_SELF] = 1,
-					     [FEATURE_CPU] = .1, [FEATURE_RUNQUEUE] = .05 };
+	const double normal[NR_FEATURES] = { [FEATURE_P50] = 2,
+					     [FEATURE_P99] = 10,
+					     [FEATURE_SELF] = 1,
+					     [FEATURE_CPU] = .1,
+					     [FEATURE_RUNQUEUE] = .05 };
 	struct features f = second();
 
 	assert_int_equal(effects(&f, normal), 0);
+	f.duration.n[45] = 2;            /* 25 to 30 ms */
 	f.v[FEATURE_P99] = log_ms(14.9); /* 1.49 times, but 4.9 ms */
 	assert_int_equal(effects(&f, normal), 0);
 	f.v[FEATURE_P99] = log_ms(15.1);
+	assert_int_equal(effects(&f, normal), 1U << FEATURE_P99);
+	f.duration.n[45] = 1; /* one request is no p99 */
+	assert_int_equal(effects(&f, normal), 0);
+	f.requests = 3; /* but one of three is a third */
 	assert_int_equal(effects(&f, normal), 1U << FEATURE_P99);
 	const double slow[NR_FEATURES] = { [FEATURE_P99] = 1000 };
 	f.v[FEATURE_P99] = log_ms(1200); /* 200 ms, but 1.2 times */
@@ -168,7 +177,8 @@ static void test_debounce_three_of_five(void **state)
 {
 	(void)state;
 	struct votes v = { .tick_ns = NSEC_PER_SEC };
-	const enum debounce_vote scattered[] = { VOTE_SUSPECT, VOTE_CALM, VOTE_CALM, VOTE_SUSPECT, VOTE_CALM, VOTE_CALM };
+	const enum debounce_vote scattered[] = { VOTE_SUSPECT, VOTE_CALM, VOTE_CALM,
+						 VOTE_SUSPECT, VOTE_CALM, VOTE_CALM };
 
 	for (int k = 0; k < 5; k++)
 		for (size_t i = 0; i < ARRAY_SIZE(scattered); i++)

@@ -13,15 +13,15 @@
 
 /* The features of DETECTION.md, in model order. */
 enum feature {
-	FEATURE_P50,          /* log of the median duration, s */
-	FEATURE_P99,          /* log of the 99th percentile, s */
-	FEATURE_ERRORS,       /* logit of the 5xx and aborted share */
-	FEATURE_RATE,         /* log of requests per s */
-	FEATURE_CPU,          /* cores, load taken out */
-	FEATURE_RUNQUEUE,     /* log of the run-queue p95, s */
-	FEATURE_SELF,         /* log of self time, s: server time less time waiting for callees */
-	FEATURE_IN_FLIGHT,    /* log(1 + requests in flight) */
-	FEATURE_OLDEST,       /* log of the age of the oldest request in flight, s */
+	FEATURE_P50,       /* log of the median duration, s */
+	FEATURE_P99,       /* log of the 99th percentile, s */
+	FEATURE_ERRORS,    /* logit of the 5xx and aborted share */
+	FEATURE_RATE,      /* log of requests per s */
+	FEATURE_CPU,       /* cores, load taken out */
+	FEATURE_RUNQUEUE,  /* log of the run-queue p95, s */
+	FEATURE_SELF,      /* log of self time, s: server time less time waiting for callees */
+	FEATURE_IN_FLIGHT, /* log(1 + requests in flight) */
+	FEATURE_OLDEST,    /* log of the age of the oldest request in flight, s */
 	NR_FEATURES,
 };
 
@@ -30,9 +30,9 @@ const char *feature_name(enum feature f);
 
 enum scorer {
 	SCORER_NONE,
-	SCORER_FOREST,        /* boxed isolation forest */
-	SCORER_STATIC,        /* fixed limits, while the baseline is being learned */
-	SCORER_TOTAL_LOSS,    /* requests in flight and none finished for 3 s */
+	SCORER_FOREST,     /* boxed isolation forest */
+	SCORER_STATIC,     /* fixed limits, while the baseline is being learned */
+	SCORER_TOTAL_LOSS, /* requests in flight and none finished for 3 s */
 };
 
 /** scorer_name() - "none", "forest", "static", "total_loss". */
@@ -40,10 +40,10 @@ const char *scorer_name(enum scorer s);
 
 struct feature_credit {
 	enum feature feature;
-	double share;         /* of the score, 0..1 */
-	double value;         /* in human units: ms, ratio, 1/s, cores, count */
-	double normal;        /* the baseline's median, same unit */
-	double z;             /* robust, signed, clipped at +-30 */
+	double share;  /* of the score, 0..1 */
+	double value;  /* in human units: ms, ratio, 1/s, cores, count */
+	double normal; /* the baseline's median, same unit */
+	double z;      /* robust, signed, clipped at +-30 */
 };
 
 /* One service's state after a tick. */
@@ -61,9 +61,9 @@ struct verdict {
 	struct feature_credit top[3]; /* by share, largest first */
 	size_t nr_top;
 	size_t baseline_samples; /* gathered of the full baseline */
-	bool warm;            /* the forest decides */
-	uint64_t onset_ns;    /* when open: first tick that was unlike the baseline (p < 1e-2) */
-	char why[160];        /* one sentence, numbers with units */
+	bool warm;               /* the forest decides */
+	uint64_t onset_ns;       /* when open: first tick that was unlike the baseline (p < 1e-2) */
+	char why[160];           /* one sentence, numbers with units */
 };
 
 #endif

@@ -7,9 +7,9 @@
 
 #include "base/util.h"
 
-#define ROW 12          /* NR_FEATURES rounded up to whole vectors: the stride of z rows */
-#define KEEP_ONE_IN 4   /* of the clean vectors, once the reservoir is full */
-#define BLOCKS 4        /* of time, for scores out of the sample */
+#define ROW 12        /* NR_FEATURES rounded up to whole vectors: the stride of z rows */
+#define KEEP_ONE_IN 4 /* of the clean vectors, once the reservoir is full */
+#define BLOCKS 4      /* of time, for scores out of the sample */
 
 _Static_assert(NR_FEATURES <= ROW, "a z row holds all features");
 
@@ -21,7 +21,8 @@ int baseline_init(struct baseline *b, uint64_t seed)
 	new.rows = calloc(BASELINE_MAX, sizeof(*new.rows));
 	new.order = calloc(BASELINE_MAX, sizeof(*new.order));
 	if (!new.rows || !new.order ||
-	    forest_new(NR_FEATURES, BASELINE_TREES, BASELINE_SAMPLE, random_u64(&new.random), &new.forest)) {
+	    forest_new(NR_FEATURES, BASELINE_TREES, BASELINE_SAMPLE, random_u64(&new.random),
+		       &new.forest)) {
 		baseline_release(&new);
 		return -ENOMEM;
 	}
@@ -148,7 +149,8 @@ static void fit_scale(struct baseline *b, double *scratch)
 
 	size_t n = gather(b, FEATURE_RATE, scratch);
 	if (n) {
-		locate(scratch, n, feature_resolution(FEATURE_RATE), &b->rate_middle, &b->spread[FEATURE_RATE]);
+		locate(scratch, n, feature_resolution(FEATURE_RATE), &b->rate_middle,
+		       &b->spread[FEATURE_RATE]);
 		/* locate() left distances; the ends come from the rows. */
 		n = gather(b, FEATURE_RATE, scratch);
 		qsort(scratch, n, sizeof(*scratch), by_value);
@@ -174,19 +176,10 @@ static void fit_scale(struct baseline *b, double *scratch)
 static void z_row(const struct baseline *b, const double v[NR_FEATURES], float z[NR_FEATURES])
 {
 	for (size_t f = 0; f < NR_FEATURES; f++) {
-		double d = (without_load(b, f, v[f], v[FEATURE_RATE]) - b->median[f]) / b->spread[f];
+		double d =
+			(without_load(b, f, v[f], v[FEATURE_RATE]) - b->median[f]) / b->spread[f];
 		z[f] = isnan(d) ? 0 : (float)fmin(fmax(d, -Z_MAX), Z_MAX);
 	}
-}
-
-static double largest_harmful(const float z[NR_FEATURES])
-{
-	double ret = 0;
-
-	for (size_t f = 0; f < NR_FEATURES; f++)
-		if (feature_harmful(f))
-			ret = fmax(ret, z[f]);
-	return ret;
 }
 
 /* ---- forest and tails */
@@ -228,7 +221,8 @@ static int score_blocks(struct baseline *b, const float *z, double *scores)
 {
 	CLEANUP(forest_freep) struct forest *f = NULL;
 	CLEANUP(freep) float *others = calloc(b->nr, ROW * sizeof(*others));
-	int err = forest_new(NR_FEATURES, BASELINE_TREES, BASELINE_SAMPLE, random_u64(&b->random), &f);
+	int err = forest_new(NR_FEATURES, BASELINE_TREES, BASELINE_SAMPLE, random_u64(&b->random),
+			     &f);
 
 	if (err || !others)
 		return -ENOMEM;
@@ -245,26 +239,37 @@ static int score_blocks(struct baseline *b, const float *z, double *scores)
 	return 0;
 }
 
+/* Each harmful feature by its own tail: a service with pauses now and then still never fails. */
+static int fit_z_tails(struct baseline *b, const float *z, double *scratch)
+{
+	for (size_t f = 0; f < NR_FEATURES; f++) {
+		struct tail *t = &b->z_tail[f];
+		if (!feature_harmful(f))
+			continue;
+		for (size_t i = 0; i < b->nr; i++)
+			scratch[i] = z[i * ROW + f];
+		int err = tail_fit(scratch, b->nr, -.2, .5, t);
+		if (err)
+			return err;
+		/* Under five spreads nothing is extreme, however calm the twenty worst seconds were. */
+		t->limit = fmin(fmax(t->limit, 5), Z_MAX * .9);
+		t->unlike = fmax(t->unlike, 3);
+	}
+	return 0;
+}
+
 static int fit_tails(struct baseline *b, const float *z, double *scratch)
 {
-	struct tail score, largest;
 	int err = score_blocks(b, z, scratch);
 
-	if (err)
-		return err;
 	/* The score cannot exceed 1: no heavy tail. Under -.2 twenty peaks promise too much. */
-	err = tail_fit(scratch, b->nr, -.2, 0, &score);
-	for (size_t i = 0; i < b->nr; i++)
-		scratch[i] = largest_harmful(z + i * ROW);
-	err = err ?: tail_fit(scratch, b->nr, -.2, .5, &largest);
+	err = err ?: tail_fit(scratch, b->nr, -.2, 0, &b->score_tail);
 	if (err)
 		return err;
-	b->score_tail = score;
-	b->z_tail = largest;
-	/* Under five spreads nothing is extreme, however calm the twenty worst seconds were. */
-	b->z_tail.limit = fmin(fmax(largest.limit, 5), Z_MAX * .9);
-	b->z_tail.unlike = fmax(largest.unlike, 3);
-	return 0;
+	/* And no limit where nothing can reach it: half-way to the most that there is, one cut. */
+	double most = exp2(-1 / forest_c(BASELINE_SAMPLE));
+	b->score_tail.limit = fmin(b->score_tail.limit, (b->score_tail.level + most) / 2);
+	return fit_z_tails(b, z, scratch);
 }
 
 int baseline_fit(struct baseline *b)
@@ -300,19 +305,25 @@ int baseline_refresh_tree(struct baseline *b)
 	return forest_replace_oldest_tree(b->forest, z, b->nr, ROW);
 }
 
-void baseline_judge(const struct baseline *b, const double v[NR_FEATURES], struct baseline_judgement *ret)
+void baseline_judge(const struct baseline *b, const double v[NR_FEATURES],
+		    struct baseline_judgement *ret)
 {
 	z_row(b, v, ret->z);
-	ret->harmful_z = largest_harmful(ret->z);
 	ret->score = forest_score_boxed(b->forest, ret->z, ret->credit);
 	ret->classic = forest_score_classic(b->forest, ret->z);
-	/* Two tails, one bar: a z that is extreme by itself asks less of the score. */
-	ret->threshold = ret->harmful_z > b->z_tail.limit ? b->score_tail.level : b->score_tail.limit;
+	bool extreme = false, unlike = ret->score > b->score_tail.unlike;
+	for (size_t f = 0; f < NR_FEATURES; f++) {
+		extreme |= feature_harmful(f) && ret->z[f] > b->z_tail[f].limit;
+		unlike |= feature_harmful(f) && ret->z[f] > b->z_tail[f].unlike;
+	}
+	/* Two kinds of tail, one bar: a z that is extreme by itself asks less of the score. */
+	ret->threshold = extreme ? b->score_tail.level : b->score_tail.limit;
 	ret->over = ret->score > ret->threshold;
-	ret->unlike = ret->score > b->score_tail.unlike || ret->harmful_z > b->z_tail.unlike;
+	ret->unlike = unlike;
 }
 
-void baseline_normal(const struct baseline *b, const double v[NR_FEATURES], double normal[NR_FEATURES])
+void baseline_normal(const struct baseline *b, const double v[NR_FEATURES],
+		     double normal[NR_FEATURES])
 {
 	for (size_t f = 0; f < NR_FEATURES; f++)
 		normal[f] = feature_human(f, b->median[f] + b->slope[f] * load(b, v[FEATURE_RATE]));

@@ -9,7 +9,7 @@
  *    spread: the largest of 1.4826 MAD, IQR / 1.349 and the instrument's resolution (which
  *    on a logarithmic scale is also the usual "few per cent of the median"). z = (value - slope * load - median) / spread, clipped at +-30; missing: 0;
  *  - a forest of 100 x 256 on the z values;
- *  - the tails (threshold.h) of the boxed score and of the largest harmful z, from scores of
+ *  - the tails (threshold.h) of every harmful z, and of the boxed score from scores of
  *    samples by forests that were not grown from them: four forests, each from three quarters of
  *    the time, score the fourth. Quarters are blocks of time, since neighbours overlap.
  *
@@ -36,13 +36,13 @@ struct baseline {
 	float (*rows)[NR_FEATURES]; /* owned; model scale, NaN: missing */
 	uint32_t *order;            /* owned; when a row came, for blocks of time */
 	size_t nr;
-	uint32_t seen;              /* clean vectors ever offered */
-	size_t fitted_nr;           /* rows at the last fit; 0: none yet */
+	uint32_t seen;    /* clean vectors ever offered */
+	size_t fitted_nr; /* rows at the last fit; 0: none yet */
 	uint32_t fitted_seen;
 	double median[NR_FEATURES], spread[NR_FEATURES], slope[NR_FEATURES];
 	double rate_middle, rate_lo, rate_hi; /* model scale */
-	struct forest *forest;      /* owned */
-	struct tail score_tail, z_tail;
+	struct forest *forest;                /* owned */
+	struct tail score_tail, z_tail[NR_FEATURES];
 	struct random random;
 };
 
@@ -50,10 +50,9 @@ struct baseline_judgement {
 	float z[NR_FEATURES];
 	double score, classic;
 	double credit[NR_FEATURES]; /* shares of the boxed score */
-	double harmful_z;           /* the largest z of a harmful feature */
-	double threshold;           /* of the score, for this vector: lower where one z alone is beyond its limit */
-	bool over;                  /* score > threshold */
-	bool unlike;                /* p < 1e-2 by score or z */
+	double threshold; /* of the score, for this vector: lower where one z alone is beyond its limit */
+	bool over;        /* score > threshold */
+	bool unlike; /* p < 1e-2 by score or z */
 };
 
 /** baseline_init() - 0, -ENOMEM. */
@@ -76,9 +75,11 @@ int baseline_fit(struct baseline *b);
 int baseline_refresh_tree(struct baseline *b);
 
 /** baseline_judge() - score one vector; only where fitted_nr > 0. */
-void baseline_judge(const struct baseline *b, const double v[NR_FEATURES], struct baseline_judgement *ret);
+void baseline_judge(const struct baseline *b, const double v[NR_FEATURES],
+		    struct baseline_judgement *ret);
 
 /** baseline_normal() - what each feature would be now, human units, at the load of @v. */
-void baseline_normal(const struct baseline *b, const double v[NR_FEATURES], double normal[NR_FEATURES]);
+void baseline_normal(const struct baseline *b, const double v[NR_FEATURES],
+		     double normal[NR_FEATURES]);
 
 #endif

@@ -9,6 +9,7 @@
 #include "detect/detector_state.h"
 
 #define FITS_A_TICK 2    /* whole fits take about 15 ms: the rest waits for the next tick */
+#define REFIT_EARLY 256  /* clean vectors, while the reservoir fills after that */
 #define REFIT_EVERY 1024 /* clean vectors, once the baseline is full */
 #define UNLIKE_GAP_NS 2500000000ULL /* an onset survives this much calm */
 
@@ -103,7 +104,7 @@ static struct entry *entry_for(struct detector *d, const struct service_sample *
 static void pend(struct entry *e, const struct features *f)
 {
 	if (e->nr_pending == PENDING_MAX) {
-		/* Ticks shorter than 75 ms: the oldest has waited long enough. */
+		/* Ticks shorter than 84 ms: the oldest has waited long enough. */
 		baseline_learn(&e->baseline, e->pending[e->pending_first].v);
 		e->pending_first = (e->pending_first + 1) % PENDING_MAX;
 		e->nr_pending--;
@@ -116,7 +117,8 @@ static void pend(struct entry *e, const struct features *f)
 /* Vectors that waited long enough without an anomaly are clean. */
 static void learn(struct detector *d, struct entry *e)
 {
-	while (e->nr_pending && e->window.at_ns - e->pending[e->pending_first].at_ns >= LEARN_DELAY_NS) {
+	while (e->nr_pending &&
+	       e->window.at_ns - e->pending[e->pending_first].at_ns >= LEARN_DELAY_NS) {
 		baseline_learn(&e->baseline, e->pending[e->pending_first].v);
 		e->pending_first = (e->pending_first + 1) % PENDING_MAX;
 		e->nr_pending--;
@@ -128,10 +130,12 @@ static bool fit_due(const struct entry *e)
 {
 	const struct baseline *b = &e->baseline;
 
-	return b->nr >= e->fit_at || (b->fitted_nr == BASELINE_MAX && b->seen - b->fitted_seen >= REFIT_EVERY);
+	return b->nr >= e->fit_at ||
+		(b->fitted_nr == BASELINE_MAX && b->seen - b->fitted_seen >= REFIT_EVERY);
 }
 
-/* Fits double until the baseline is full, then come with every doubling or 1,024 vectors. */
+/* Fits double until the baseline is full, then come often, since a minute or two is no long look, and at
+ * last with every 1,024 vectors. */
 static int refit(struct detector *d, struct entry *e, size_t *budget)
 {
 	struct baseline *b = &e->baseline;
@@ -145,9 +149,9 @@ static int refit(struct detector *d, struct entry *e, size_t *budget)
 			return err;
 		d->stats.fits++;
 		e->tree_ns = e->window.at_ns;
-		size_t next = b->nr * 2;
+		size_t next = b->nr + REFIT_EARLY;
 		if (b->nr < d->cfg.baseline_samples)
-			next = MIN(next, d->cfg.baseline_samples);
+			next = MIN(b->nr * 2, d->cfg.baseline_samples);
 		e->fit_at = b->nr == BASELINE_MAX ? SIZE_MAX : MIN(next, (size_t)BASELINE_MAX);
 		return 0;
 	}
@@ -207,14 +211,18 @@ static int accept_level(struct detector *d, struct entry *e)
 	return err;
 }
 
-/* Learn from a calm tick, keep a candidate from an anomalous one, forget what came just before. */
-static int take_sample(struct detector *d, struct entry *e, const struct features *f, size_t *budget)
+/*
+ * Keep a candidate from an anomalous tick, and forget what came just before; learn all else. A suspect
+ * tick that led to nothing is the tail of what is normal: masked, it would stay suspect for ever.
+ */
+static int take_sample(struct detector *d, struct entry *e, const struct features *f,
+		       size_t *budget)
 {
 	const struct verdict *v = &e->verdict;
 	bool held = e->window.at_ns < e->hold_until_ns;
 	bool usable = !held && !f->total_loss && !static_effects(f);
 
-	if (v->suspect || v->anomalous || held) {
+	if (v->anomalous || held) {
 		d->stats.samples_masked += 1 + e->nr_pending;
 		e->nr_pending = 0;
 		if (v->anomalous && usable) {
@@ -269,7 +277,8 @@ static void settle(struct detector *d, struct entry *e, const struct features *f
 	struct verdict *v = &e->verdict;
 	enum debounce_vote vote = v->suspect ? VOTE_SUSPECT : f->traffic ? VOTE_CALM : VOTE_IDLE;
 	uint64_t voted = e->debounce.voted_ns;
-	enum debounce_change change = debounce_vote(&e->debounce, vote, at_once, e->window.at_ns, d->cfg.calm_ticks);
+	enum debounce_change change =
+		debounce_vote(&e->debounce, vote, at_once, e->window.at_ns, d->cfg.calm_ticks);
 
 	if (e->debounce.voted_ns != voted || at_once) {
 		memmove(e->scorers + 1, e->scorers, sizeof(e->scorers) - sizeof(e->scorers[0]));
@@ -313,7 +322,8 @@ static int tick_entry(struct detector *d, struct entry *e, const struct tick *t,
 	return err;
 }
 
-int detector_tick(struct detector *d, const struct tick *t, struct verdict *out, size_t max, size_t *nr)
+int detector_tick(struct detector *d, const struct tick *t, struct verdict *out, size_t max,
+		  size_t *nr)
 {
 	size_t budget = FITS_A_TICK, n = 0;
 	int ret = 0;
@@ -367,7 +377,8 @@ void detector_forget(struct detector *d, uint32_t service)
 		if (d->entries[i]->id != service)
 			continue;
 		entry_free(d->entries[i]);
-		memmove(&d->entries[i], &d->entries[i + 1], (--d->nr_entries - i) * sizeof(d->entries[0]));
+		memmove(&d->entries[i], &d->entries[i + 1],
+			(--d->nr_entries - i) * sizeof(d->entries[0]));
 		return;
 	}
 }

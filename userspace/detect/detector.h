@@ -13,10 +13,10 @@
  * >= 50 % errors (n >= 20) open at once at any age. A second without traffic and
  * with nothing in flight is no sample and no symptom.
  *
- * Never learned from: a suspect tick, an open anomaly, the seconds before it
- * (samples wait LEARN_DELAY_NS), a hold. A level that lasts is accepted after
- * accept_ns of an anomaly without hold and within the static limits, or by
- * detector_accept().
+ * Never learned from: an open anomaly, the seconds before it (vectors wait
+ * LEARN_DELAY_NS), a hold. Lone suspect ticks are learned: they are the tail of
+ * what is normal. A level that lasts is accepted after accept_ns of an anomaly
+ * without hold and within the static limits, or by detector_accept().
  *
  * Votes: one a second, also where ticks are shorter, since windows that overlap
  * are one piece of evidence; a tick of 1 s or more is one vote.
@@ -38,22 +38,22 @@
 struct detector;
 
 struct detector_config {
-	uint64_t seed;             /* of all random draws: the same ticks give the same verdicts */
-	size_t shadow_samples;     /* 256; at least 100 */
-	size_t baseline_samples;   /* 1024; shadow_samples .. 2048 */
-	unsigned calm_ticks;       /* votes without suspicion that close an anomaly: 12 */
-	uint64_t tree_period_ns;   /* the oldest tree is replaced this often: 10 s */
-	uint64_t accept_ns;        /* a new level is accepted after this: 30 min */
+	uint64_t seed;           /* of all random draws: the same ticks give the same verdicts */
+	size_t shadow_samples;   /* 256; at least 100 */
+	size_t baseline_samples; /* 1024; shadow_samples .. 2048 */
+	unsigned calm_ticks;     /* votes without suspicion that close an anomaly: 12 */
+	uint64_t tree_period_ns; /* the oldest tree is replaced this often: 10 s */
+	uint64_t accept_ns;      /* a new level is accepted after this: 30 min */
 };
 
 struct detector_stats {
 	size_t nr_services;
 	size_t nr_warm;
-	uint64_t services_refused;  /* SERVICE_MAX reached: ticks of services without a verdict */
-	uint64_t verdicts_dropped;  /* did not fit into the caller's array */
+	uint64_t services_refused; /* SERVICE_MAX reached: ticks of services without a verdict */
+	uint64_t verdicts_dropped; /* did not fit into the caller's array */
 	uint64_t samples_learned;
-	uint64_t samples_masked;    /* anomaly, hold */
-	uint64_t fits;              /* whole forests */
+	uint64_t samples_masked; /* anomaly, hold */
+	uint64_t fits;           /* whole forests */
 	uint64_t trees_replaced;
 };
 
@@ -82,7 +82,8 @@ static inline void detector_freep(struct detector **d)
  * 0, -EINVAL (time went back), -ENOMEM (the verdicts written are valid; what
  * could not be learned is lost).
  */
-int detector_tick(struct detector *d, const struct tick *t, struct verdict *out, size_t max, size_t *nr);
+int detector_tick(struct detector *d, const struct tick *t, struct verdict *out, size_t max,
+		  size_t *nr);
 
 /**
  * detector_hold() - do not learn from @service before @until_ns (monotonic).

@@ -10,9 +10,10 @@
 #include "detect/features.h"
 #include "detect/threshold.h"
 
-#define LEARN_DELAY_NS 3000000000ULL /* a vector waits this long, and is dropped if an anomaly opens */
-#define PENDING_MAX 40               /* at 100 ms a tick 30 wait */
-#define CANDIDATES_MAX 1024          /* vectors of a level that may become the new one */
+/* A vector waits this long, longer than an anomaly takes to open, and is dropped if one does. */
+#define LEARN_DELAY_NS 6000000000ULL
+#define PENDING_MAX 72      /* at 100 ms a tick 60 wait */
+#define CANDIDATES_MAX 1024 /* vectors of a level that may become the new one */
 #define TRAFFIC_RECENT_NS (60 * NSEC_PER_SEC)
 
 struct pending {
@@ -24,13 +25,12 @@ struct pending {
 struct candidates {
 	float (*rows)[NR_FEATURES]; /* owned; NULL until the first anomaly */
 	size_t nr, next;
-	uint64_t calm_since_ns;     /* anomalous, but unheld and within the static limits, since; 0: not */
+	uint64_t calm_since_ns; /* anomalous, but unheld and within the static limits, since; 0: not */
 };
 
 struct entry {
 	uint32_t id;
 	char name[SERVICE_NAME_MAX];
-	bool in_tick;               /* the newest tick had a sample of it */
 	struct window window;
 	struct baseline baseline;
 	struct debounce debounce;
@@ -38,13 +38,13 @@ struct entry {
 	size_t pending_first, nr_pending;
 	struct candidates candidates;
 	uint64_t hold_until_ns;
-	uint64_t traffic_ns;        /* newest tick with traffic; 0: never */
-	uint64_t unlike_since_ns;   /* first of the present run of unlike ticks; 0: none */
+	uint64_t traffic_ns;      /* newest tick with traffic; 0: never */
+	uint64_t unlike_since_ns; /* first of the present run of unlike ticks; 0: none */
 	uint64_t unlike_last_ns;
-	uint64_t tree_ns;           /* when a tree was replaced last */
-	size_t fit_at;              /* rows at which the next whole fit is due while filling */
+	uint64_t tree_ns; /* when a tree was replaced last */
+	size_t fit_at;    /* rows at which the next whole fit is due while filling */
 	enum scorer scorers[VOTES_WINDOW]; /* of the last suspect ticks, newest first */
-	struct verdict verdict;     /* the last one */
+	struct verdict verdict;            /* the last one */
 };
 
 /* Baselines from disk, waiting for the service of their name. */
@@ -69,8 +69,8 @@ struct detector {
  * Leaves the debounced fields (anomalous, opened, closed, onset_ns) to the caller.
  * @f: taken from e->window. @at_once: open without debounce. @unlike: p < 1e-2.
  */
-void judge(const struct entry *e, const struct detector_config *cfg, const struct features *f, struct verdict *v,
-	   bool *at_once, bool *unlike);
+void judge(const struct entry *e, const struct detector_config *cfg, const struct features *f,
+	   struct verdict *v, bool *at_once, bool *unlike);
 
 /** entry_warm() - does the forest decide? */
 static inline bool entry_warm(const struct entry *e, const struct detector_config *cfg)

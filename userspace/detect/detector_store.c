@@ -55,7 +55,8 @@ static int by_order(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-static int save_rows(struct buf *b, const char *name, float (*rows)[NR_FEATURES], size_t nr, const uint32_t *order)
+static int save_rows(struct buf *b, const char *name, float (*rows)[NR_FEATURES], size_t nr,
+		     const uint32_t *order)
 {
 	struct blob_record r = { .nr_rows = (uint32_t)nr };
 	CLEANUP(freep) struct ordered *sorted = calloc(MAX(nr, (size_t)1), sizeof(*sorted));
@@ -92,7 +93,8 @@ int detector_save(const struct detector *d, struct buf *b)
 	}
 	/* Who was not seen this time may come back the next. */
 	for (size_t i = 0; i < d->nr_restored && left && !err; i++, left--)
-		err = save_rows(b, d->restored[i].name, d->restored[i].rows, d->restored[i].nr, NULL);
+		err = save_rows(b, d->restored[i].name, d->restored[i].rows, d->restored[i].nr,
+				NULL);
 	if (err)
 		return err;
 	uint64_t sum = checksum(b->data + begin, b->len - begin);
@@ -133,8 +135,8 @@ static int read_record(struct reader *r, struct restored *ret)
 {
 	struct blob_record rec;
 
-	if (!take(r, &rec, sizeof(rec)) || rec.nr_rows > BASELINE_MAX || !memchr(rec.name, 0, sizeof(rec.name)) ||
-	    !service_name_valid(rec.name))
+	if (!take(r, &rec, sizeof(rec)) || rec.nr_rows > BASELINE_MAX ||
+	    !memchr(rec.name, 0, sizeof(rec.name)) || !service_name_valid(rec.name))
 		return -EINVAL;
 	memcpy(ret->name, rec.name, sizeof(ret->name));
 	ret->nr = rec.nr_rows;

@@ -6,15 +6,15 @@
 
 #include "base/util.h"
 
-#define SLOT_NS 90000000ULL       /* shorter ticks are gathered into one slot */
+#define SLOT_NS 90000000ULL /* shorter ticks are gathered into one slot */
 #define LONG_SLOT_NS 225000000ULL
 
 /* One row a feature: how it is scaled, what the instrument resolves, what it means. */
 static const struct {
 	const char *name, *unit;
-	double offset;      /* added before the logarithm, human unit / to_human */
-	double to_human;    /* seconds to ms and the like */
-	double resolution;  /* model scale */
+	double offset;     /* added before the logarithm, human unit / to_human */
+	double to_human;   /* seconds to ms and the like */
+	double resolution; /* model scale */
 	bool follows_load, harmful;
 } table[NR_FEATURES] = {
 	/*
@@ -172,7 +172,8 @@ static struct window_errors *errors_for(struct window *w, uint64_t span_ns)
 	return e;
 }
 
-void window_push(struct window *w, uint32_t id, const struct service_sample *s, const struct tick *t)
+void window_push(struct window *w, uint32_t id, const struct service_sample *s,
+		 const struct tick *t)
 {
 	static const struct service_sample silent;
 	struct window_slot *slot = slot_for(w, t->span_ns);
@@ -203,12 +204,14 @@ void window_push(struct window *w, uint32_t id, const struct service_sample *s, 
 }
 
 /* The newest slots that make FEATURES_WINDOW_NS, summed; at least one. */
-static void sum_window(const struct window *w, struct window_slot *sum, struct hist *duration, struct hist *runq)
+static void sum_window(const struct window *w, struct window_slot *sum, struct hist *duration,
+		       struct hist *runq)
 {
 	*sum = (struct window_slot){ 0 };
 	*duration = *runq = (struct hist){ 0 };
 	for (size_t k = 0; k < w->nr; k++) {
-		const struct window_slot *s = &w->slots[(w->newest + WINDOW_SLOTS - k) % WINDOW_SLOTS];
+		const struct window_slot *s =
+			&w->slots[(w->newest + WINDOW_SLOTS - k) % WINDOW_SLOTS];
 		if (k && sum->span_ns + s->span_ns / 2 > FEATURES_WINDOW_NS)
 			break;
 		sum->span_ns += s->span_ns;
@@ -228,8 +231,10 @@ static void take_errors(const struct window *w, struct features *f)
 	uint64_t span = 0;
 
 	for (size_t k = 0; k < w->nr_errors; k++) {
-		const struct window_errors *e = &w->errors[(w->newest_errors + WINDOW_LONG_SLOTS - k) % WINDOW_LONG_SLOTS];
-		bool enough = f->errors_n >= FEATURES_ERRORS_MIN && span + e->span_ns / 2 > FEATURES_WINDOW_NS;
+		const struct window_errors *e =
+			&w->errors[(w->newest_errors + WINDOW_LONG_SLOTS - k) % WINDOW_LONG_SLOTS];
+		bool enough = f->errors_n >= FEATURES_ERRORS_MIN &&
+			span + e->span_ns / 2 > FEATURES_WINDOW_NS;
 		if (k && (enough || span + e->span_ns / 2 > FEATURES_ERRORS_NS))
 			break;
 		span += e->span_ns;
@@ -251,7 +256,7 @@ static bool total_loss(const struct window *w)
 	uint64_t quiet_since = MAX(w->finished_ns, w->first_ns);
 
 	return w->in_flight && w->oldest_ns >= FEATURES_LOSS_NS && !w->tx_bytes &&
-	       w->at_ns - quiet_since >= FEATURES_LOSS_NS;
+		w->at_ns - quiet_since >= FEATURES_LOSS_NS;
 }
 
 void features_take(const struct window *w, struct features *ret)
@@ -259,7 +264,8 @@ void features_take(const struct window *w, struct features *ret)
 	struct hist duration, runq;
 	struct window_slot sum;
 
-	*ret = (struct features){ .in_flight = w->in_flight, .oldest_ms = (double)w->oldest_ns / 1e6 };
+	*ret = (struct features){ .in_flight = w->in_flight,
+				  .oldest_ms = (double)w->oldest_ns / 1e6 };
 	for (size_t i = 0; i < NR_FEATURES; i++)
 		ret->v[i] = NAN;
 	if (!w->nr)
@@ -268,6 +274,7 @@ void features_take(const struct window *w, struct features *ret)
 	sum_window(w, &sum, &duration, &runq);
 	double span_s = fmax((double)sum.span_ns / 1e9, 1e-3);
 	ret->requests = sum.requests;
+	ret->duration = duration;
 	ret->total_loss = total_loss(w);
 	take_errors(w, ret);
 	ret->v[FEATURE_RATE] = model(FEATURE_RATE, (double)sum.requests / span_s);
@@ -275,13 +282,15 @@ void features_take(const struct window *w, struct features *ret)
 	ret->v[FEATURE_IN_FLIGHT] = model(FEATURE_IN_FLIGHT, w->in_flight);
 	ret->v[FEATURE_OLDEST] = model(FEATURE_OLDEST, (double)w->oldest_ns / 1e9);
 	if (hist_count(&runq))
-		ret->v[FEATURE_RUNQUEUE] = model(FEATURE_RUNQUEUE, hist_quantile_ns(&runq, .95) / 1e9);
+		ret->v[FEATURE_RUNQUEUE] =
+			model(FEATURE_RUNQUEUE, hist_quantile_ns(&runq, .95) / 1e9);
 	if (hist_count(&duration)) {
 		ret->p99_ms = hist_quantile_ns(&duration, .99) / 1e6;
 		ret->v[FEATURE_P50] = model(FEATURE_P50, hist_quantile_ns(&duration, .5) / 1e9);
 		ret->v[FEATURE_P99] = model(FEATURE_P99, ret->p99_ms / 1e3);
 	}
 	if (sum.requests)
-		ret->v[FEATURE_SELF] = model(FEATURE_SELF, (double)sum.self_ns / 1e9 / (double)sum.requests);
+		ret->v[FEATURE_SELF] =
+			model(FEATURE_SELF, (double)sum.self_ns / 1e9 / (double)sum.requests);
 	ret->traffic = sum.requests || w->in_flight;
 }

@@ -36,7 +36,7 @@
 #define FEATURES_ERRORS_NS 10000000000ULL
 #define FEATURES_ERRORS_MIN 20
 #define FEATURES_LOSS_NS 3000000000ULL
-#define WINDOW_SLOTS 12   /* of >= 90 ms */
+#define WINDOW_SLOTS 12      /* of >= 90 ms */
 #define WINDOW_LONG_SLOTS 48 /* of >= 225 ms */
 
 struct window_slot {
@@ -49,28 +49,29 @@ struct window_errors {
 };
 
 struct window {
-	struct window_slot slots[WINDOW_SLOTS]; /* ring */
+	struct window_slot slots[WINDOW_SLOTS];         /* ring */
 	struct window_errors errors[WINDOW_LONG_SLOTS]; /* ring */
 	size_t newest, nr;
 	size_t newest_errors, nr_errors;
-	uint64_t at_ns;          /* of the newest tick; 0: none yet */
-	uint64_t first_ns;       /* of the first tick */
-	uint64_t finished_ns;    /* end of the last tick in which a request finished; 0: never */
-	uint64_t carry_ns;       /* time waited for callees, for requests still in flight */
+	uint64_t at_ns;           /* of the newest tick; 0: none yet */
+	uint64_t first_ns;        /* of the first tick */
+	uint64_t finished_ns;     /* end of the last tick in which a request finished; 0: never */
+	uint64_t carry_ns;        /* time waited for callees, for requests still in flight */
 	uint64_t calls_oldest_ns; /* oldest outgoing call at the end of the newest tick */
-	uint64_t oldest_ns;      /* gauge */
-	uint32_t in_flight;      /* gauge */
-	uint64_t tx_bytes;       /* in the newest tick */
+	uint64_t oldest_ns;       /* gauge */
+	uint32_t in_flight;       /* gauge */
+	uint64_t tx_bytes;        /* in the newest tick */
 };
 
 struct features {
-	double v[NR_FEATURES];   /* model scale; NaN: missing */
-	bool traffic;            /* something finished in the window, or is in flight */
-	bool total_loss;         /* in flight and none finished for FEATURES_LOSS_NS */
-	uint64_t requests;       /* finished in the window */
-	double p99_ms;           /* of them; 0 without any */
+	double v[NR_FEATURES];            /* model scale; NaN: missing */
+	bool traffic;                     /* something finished in the window, or is in flight */
+	bool total_loss;                  /* in flight and none finished for FEATURES_LOSS_NS */
+	uint64_t requests;                /* finished in the window */
+	double p99_ms;                    /* of them; 0 without any */
+	struct hist duration;             /* of them */
 	uint64_t errors_n, errors_failed; /* in the longer window */
-	double errors_ratio;     /* of them; 0 under FEATURES_ERRORS_MIN */
+	double errors_ratio;              /* of them; 0 under FEATURES_ERRORS_MIN */
 	double oldest_ms;
 	uint32_t in_flight;
 };
@@ -80,7 +81,8 @@ struct features {
  * @s: the service's sample, NULL where the tick has none (silent).
  * @t: the tick, for the edges whose client is @id.
  */
-void window_push(struct window *w, uint32_t id, const struct service_sample *s, const struct tick *t);
+void window_push(struct window *w, uint32_t id, const struct service_sample *s,
+		 const struct tick *t);
 
 /** features_take() - the features at the end of the newest tick. */
 void features_take(const struct window *w, struct features *ret);

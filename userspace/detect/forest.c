@@ -48,10 +48,11 @@ static int tree_alloc(struct tree *t, size_t nr_nodes, size_t nr_boxes, size_t l
 	return -ENOMEM;
 }
 
-int forest_new(size_t nr_features, size_t nr_trees, size_t sample, uint64_t seed, struct forest **ret)
+int forest_new(size_t nr_features, size_t nr_trees, size_t sample, uint64_t seed,
+	       struct forest **ret)
 {
-	if (nr_features < 1 || nr_features > FOREST_FEATURES_MAX || nr_trees < 1 || nr_trees > FOREST_TREES_MAX ||
-	    sample < 2 || sample > FOREST_SAMPLE_MAX)
+	if (nr_features < 1 || nr_features > FOREST_FEATURES_MAX || nr_trees < 1 ||
+	    nr_trees > FOREST_TREES_MAX || sample < 2 || sample > FOREST_SAMPLE_MAX)
 		return -EINVAL;
 
 	CLEANUP(forest_freep) struct forest *f = calloc(1, sizeof(*f));
@@ -123,14 +124,16 @@ static void draw_rows(struct forest *f, const float *rows, size_t nr_rows, size_
 	} else {
 		/* One row from each of n equal parts: as good as random, and independent of nr_rows. */
 		for (; k < n; k++) {
-			uint64_t lo = (uint64_t)nr_rows * k / n, hi = (uint64_t)nr_rows * (k + 1) / n;
+			uint64_t lo = (uint64_t)nr_rows * k / n,
+				 hi = (uint64_t)nr_rows * (k + 1) / n;
 			f->draw[k] = (uint32_t)(lo + random_below(&f->random, (uint32_t)(hi - lo)));
 		}
 	}
 
 	memset(f->points, 0, n * f->lanes * sizeof(*f->points));
 	for (size_t i = 0; i < n; i++) {
-		memcpy(&f->points[i * f->lanes], rows + f->draw[i] * stride, f->nr_features * sizeof(float));
+		memcpy(&f->points[i * f->lanes], rows + f->draw[i] * stride,
+		       f->nr_features * sizeof(float));
 		f->order[i] = (uint16_t)i;
 	}
 }
@@ -140,8 +143,8 @@ struct span {
 };
 
 /* One pass over the points; @lanes is a constant after inlining, where it is the usual one. */
-static inline __attribute__((always_inline)) void bound_lanes(const struct forest *f, struct span s, size_t lanes,
-							      vec *box)
+static inline __attribute__((always_inline)) void bound_lanes(const struct forest *f, struct span s,
+							      size_t lanes, vec *box)
 {
 	vec lo[LANES_MAX], hi[LANES_MAX];
 
@@ -203,7 +206,8 @@ static uint16_t partition(struct forest *f, struct span s, size_t feature, float
 
 static void make_leaf(struct tree *t, struct span s)
 {
-	t->nodes[s.node] = (struct node){ .cut = INFINITY, .weight = (float)(s.depth + forest_c(s.end - s.begin)),
+	t->nodes[s.node] = (struct node){ .cut = INFINITY,
+					  .weight = (float)(s.depth + forest_c(s.end - s.begin)),
 					  .left = s.node };
 }
 
@@ -263,11 +267,15 @@ static void grow(struct forest *f, size_t n)
 		float cut = pick_cut(&f->random, lo[feature], hi[feature]);
 		float range = store_box(f, t, box);
 		uint16_t mid = partition(f, s, (size_t)feature, cut), left = (uint16_t)t->nr_nodes;
-		t->nodes[s.node] = (struct node){ .cut = cut, .weight = range, .feature = (uint16_t)feature,
-						  .left = left, .box = (uint16_t)(t->nr_boxes - 1) };
+		t->nodes[s.node] = (struct node){ .cut = cut,
+						  .weight = range,
+						  .feature = (uint16_t)feature,
+						  .left = left,
+						  .box = (uint16_t)(t->nr_boxes - 1) };
 		t->nr_nodes += 2;
 		/* Depth-first: the stack holds at most one sibling a level. */
-		stack[top++] = (struct span){ (uint16_t)(left + 1), mid, s.end, (uint16_t)(s.depth + 1) };
+		stack[top++] =
+			(struct span){ (uint16_t)(left + 1), mid, s.end, (uint16_t)(s.depth + 1) };
 		stack[top++] = (struct span){ left, s.begin, mid, (uint16_t)(s.depth + 1) };
 	}
 }
@@ -288,7 +296,8 @@ static int keep(struct forest *f, struct tree *t)
 	return 0;
 }
 
-static int grow_tree(struct forest *f, struct tree *t, const float *rows, size_t nr_rows, size_t stride)
+static int grow_tree(struct forest *f, struct tree *t, const float *rows, size_t nr_rows,
+		     size_t stride)
 {
 	size_t n = MIN(f->sample, nr_rows);
 

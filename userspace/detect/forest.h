@@ -49,7 +49,8 @@ struct forest;
  * @sample: points a tree, 2 .. FOREST_SAMPLE_MAX, usually 256; fewer are used where there are fewer rows.
  * 0, -EINVAL, -ENOMEM.
  */
-int forest_new(size_t nr_features, size_t nr_trees, size_t sample, uint64_t seed, struct forest **ret);
+int forest_new(size_t nr_features, size_t nr_trees, size_t sample, uint64_t seed,
+	       struct forest **ret);
 void forest_free(struct forest *f);
 
 static inline void forest_freep(struct forest **f)

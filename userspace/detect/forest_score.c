@@ -53,10 +53,13 @@ double forest_score_classic(const struct forest *f, const float *x)
 /* Sums of the four floats of each of four vectors, by transposing while adding. */
 INLINE vec totals(const vec v[VEC])
 {
-	vec ab = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) + __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
-	vec cd = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) + __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+	vec ab = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) +
+		__builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+	vec cd = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) +
+		__builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
 
-	return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+	return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) +
+		__builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
 /*
@@ -66,7 +69,8 @@ INLINE vec totals(const vec v[VEC])
  * first is walked again with nothing at stake (w = 0).
  * @lanes is a constant after inlining, where it is the usual one.
  */
-INLINE double depths_boxed(const struct forest *forest, size_t first, const vec *x, size_t lanes, vec *credit)
+INLINE double depths_boxed(const struct forest *forest, size_t first, const vec *x, size_t lanes,
+			   vec *credit)
 {
 	const struct tree *t[VEC];
 	vec w = { 0 }, expected = { 0 }, depth = { 1, 1, 1, 1 };
@@ -82,7 +86,8 @@ INLINE double depths_boxed(const struct forest *forest, size_t first, const vec 
 #pragma GCC unroll 4
 		for (size_t i = 0; i < VEC; i++) {
 			const struct node *n = &t[i]->nodes[at[i]];
-			const vec *middle = &t[i]->boxes[n->box * 2 * lanes], *half = middle + lanes;
+			const vec *middle = &t[i]->boxes[n->box * 2 * lanes],
+				  *half = middle + lanes;
 
 			weight[i] = n->weight;
 			at[i] = step(n, (const float *)x);

@@ -24,8 +24,8 @@ typedef float vec __attribute__((vector_size(VEC * sizeof(float))));
 typedef int32_t mask __attribute__((vector_size(VEC * sizeof(int32_t))));
 
 struct node {
-	float cut;      /* +inf in a leaf */
-	float weight;   /* inner: sum of the box's ranges; leaf: depth + c(points). Never 0 */
+	float cut;    /* +inf in a leaf */
+	float weight; /* inner: sum of the box's ranges; leaf: depth + c(points). Never 0 */
 	uint16_t feature;
 	uint16_t left;  /* itself in a leaf */
 	uint16_t box;   /* 0, the endless one, in a leaf */
@@ -34,7 +34,7 @@ struct node {
 
 struct tree {
 	struct node *nodes;
-	vec *boxes;     /* [0] endless, then one per inner node: lanes of middle, lanes of half width */
+	vec *boxes; /* [0] endless, then one per inner node: lanes of middle, lanes of half width */
 	size_t nr_nodes, nr_boxes;
 };
 
@@ -42,15 +42,15 @@ struct forest {
 	size_t nr_features, lanes; /* lanes = vectors a row */
 	size_t nr_trees, sample;
 	size_t fitted;
-	size_t oldest;             /* the tree to replace next */
-	unsigned levels;           /* longest path in any tree */
-	double c;                  /* of the sample the trees were grown from */
+	size_t oldest;   /* the tree to replace next */
+	unsigned levels; /* longest path in any tree */
+	double c;        /* of the sample the trees were grown from */
 	struct random random;
 	struct tree *trees;
-	struct tree scratch;       /* sized for the largest tree; grown trees are copied out of it */
-	uint16_t *order;           /* permutation of the drawn points */
-	uint32_t *draw;            /* drawn rows */
-	vec *points;               /* drawn rows, copied: sample * lanes */
+	struct tree scratch; /* sized for the largest tree; grown trees are copied out of it */
+	uint16_t *order;     /* permutation of the drawn points */
+	uint32_t *draw;      /* drawn rows */
+	vec *points;         /* drawn rows, copied: sample * lanes */
 };
 
 /* max(v, 0) and the rest of the small vocabulary; a comparison gives all ones or zeros per lane. */

@@ -26,10 +26,14 @@ static const char *human(enum feature f, double value, char *text, size_t size)
 static const char *in_words(enum feature f)
 {
 	static const char *const words[NR_FEATURES] = {
-		[FEATURE_P50] = "median duration", [FEATURE_P99] = "p99 duration",
-		[FEATURE_ERRORS] = "failed requests", [FEATURE_RATE] = "rate",
-		[FEATURE_CPU] = "CPU", [FEATURE_RUNQUEUE] = "run-queue p95",
-		[FEATURE_SELF] = "self time", [FEATURE_IN_FLIGHT] = "in flight",
+		[FEATURE_P50] = "median duration",
+		[FEATURE_P99] = "p99 duration",
+		[FEATURE_ERRORS] = "failed requests",
+		[FEATURE_RATE] = "rate",
+		[FEATURE_CPU] = "CPU",
+		[FEATURE_RUNQUEUE] = "run-queue p95",
+		[FEATURE_SELF] = "self time",
+		[FEATURE_IN_FLIGHT] = "in flight",
 		[FEATURE_OLDEST] = "oldest request in flight",
 	};
 	return words[f];
@@ -50,13 +54,14 @@ static enum feature worst(unsigned features, const float *z)
  * The features that made the score, largest share first. Shares that are equal within a tenth are
  * told by z, so that "p99 is 2 s" comes before "the rate is lower".
  */
-static void rank_features(const struct baseline_judgement *j, const struct features *f, const double *normal,
-			  struct verdict *v)
+static void rank_features(const struct baseline_judgement *j, const struct features *f,
+			  const double *normal, struct verdict *v)
 {
 	double key[NR_FEATURES];
 
 	for (size_t i = 0; i < NR_FEATURES; i++)
-		key[i] = round(j->credit[i] * 10) * 100 + fabs(j->z[i]) + (feature_harmful(i) && j->z[i] > 0 ? .5 : 0);
+		key[i] = round(j->credit[i] * 10) * 100 + fabs(j->z[i]) +
+			(feature_harmful(i) && j->z[i] > 0 ? .5 : 0);
 	v->nr_top = 0;
 	while (v->nr_top < ARRAY_SIZE(v->top)) {
 		size_t best = 0;
@@ -77,7 +82,8 @@ static void rank_features(const struct baseline_judgement *j, const struct featu
 }
 
 /* Features that are both strange and bad enough; a z under three carries no blame. */
-static unsigned blamed(const struct baseline_judgement *j, const struct features *f, const double *normal)
+static unsigned blamed(const struct baseline_judgement *j, const struct features *f,
+		       const double *normal)
 {
 	unsigned big = effects(f, normal), ret = 0;
 
@@ -90,17 +96,21 @@ static unsigned blamed(const struct baseline_judgement *j, const struct features
 static void say_static(const struct features *f, unsigned features, struct verdict *v)
 {
 	if (features & (1U << FEATURE_ERRORS))
-		snprintf(v->why, sizeof(v->why), "%llu of %llu requests failed; the static limit is 10 %%",
+		snprintf(v->why, sizeof(v->why),
+			 "%llu of %llu requests failed; the static limit is 10 %%",
 			 (unsigned long long)f->errors_failed, (unsigned long long)f->errors_n);
 	else
-		snprintf(v->why, sizeof(v->why), "p99 duration %.3g s; the static limit is 1 s", f->p99_ms / 1000);
+		snprintf(v->why, sizeof(v->why), "p99 duration %.3g s; the static limit is 1 s",
+			 f->p99_ms / 1000);
 }
 
-static void say_forest(const struct features *f, const double *normal, enum feature worst_of, struct verdict *v)
+static void say_forest(const struct features *f, const double *normal, enum feature worst_of,
+		       struct verdict *v)
 {
 	char now[32], usual[32];
 
-	snprintf(v->why, sizeof(v->why), "%s %s, normally %s; score %.3f, threshold %.3f", in_words(worst_of),
+	snprintf(v->why, sizeof(v->why), "%s %s, normally %s; score %.3f, threshold %.3f",
+		 in_words(worst_of),
 		 human(worst_of, feature_human(worst_of, f->v[worst_of]), now, sizeof(now)),
 		 human(worst_of, normal[worst_of], usual, sizeof(usual)), v->score, v->threshold);
 }
@@ -109,11 +119,13 @@ static void say_forest(const struct features *f, const double *normal, enum feat
 static bool lost(const struct features *f, const double *normal, bool known)
 {
 	return f->total_loss &&
-	       (!known || (f->oldest_ms > 2 * normal[FEATURE_P99] && f->oldest_ms > 2 * normal[FEATURE_OLDEST]));
+		(!known ||
+		 (f->oldest_ms > 2 * normal[FEATURE_P99] &&
+		  f->oldest_ms > 2 * normal[FEATURE_OLDEST]));
 }
 
-void judge(const struct entry *e, const struct detector_config *cfg, const struct features *f, struct verdict *v,
-	   bool *at_once, bool *unlike)
+void judge(const struct entry *e, const struct detector_config *cfg, const struct features *f,
+	   struct verdict *v, bool *at_once, bool *unlike)
 {
 	bool known = e->baseline.fitted_nr > 0, warm = entry_warm(e, cfg);
 	bool half_fail = f->errors_n >= FEATURES_ERRORS_MIN && f->errors_ratio >= .5;
@@ -150,7 +162,8 @@ void judge(const struct entry *e, const struct detector_config *cfg, const struc
 		say_forest(f, normal, worst(features, j.z), v);
 	} else if (loss) {
 		v->scorer = SCORER_TOTAL_LOSS;
-		snprintf(v->why, sizeof(v->why), "%u in flight, the oldest for %.1f s, and none finished for 3 s",
+		snprintf(v->why, sizeof(v->why),
+			 "%u in flight, the oldest for %.1f s, and none finished for 3 s",
 			 f->in_flight, f->oldest_ms / 1000);
 	} else if (half_fail || (!warm && fixed)) {
 		v->scorer = SCORER_STATIC;

@@ -18,7 +18,8 @@ static int by_value(const void *a, const void *b)
  * k = a0 / (a0 - 2 a1) - 2, shape = -k, scale = 2 a0 a1 / (a0 - 2 a1). For a clamped shape the
  * scale that keeps the mean: a0 (1 - shape).
  */
-static void pareto_fit(const double *excess, size_t n, double shape_min, double shape_max, struct tail *t)
+static void pareto_fit(const double *excess, size_t n, double shape_min, double shape_max,
+		       struct tail *t)
 {
 	double a0 = 0, a1 = 0;
 
@@ -63,6 +64,25 @@ static bool slower(double now_ms, double normal_ms, double times, double more_ms
 	return now_ms >= times * normal_ms && now_ms >= normal_ms + more_ms;
 }
 
+/* Requests that took longer than @limit_ms for certain: those in buckets that begin there. */
+static uint64_t slower_than(const struct hist *h, double limit_ms)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 1; i < ABI_HIST_BUCKETS; i++)
+		if ((double)hist_upper_ns(i - 1) >= limit_ms * 1e6)
+			n += h->n[i];
+	return n;
+}
+
+/* In a second of few requests the p99 is one of them, and one slow request is no slow service. */
+static bool p99_is_one_request(const struct features *now, double normal_ms)
+{
+	double limit_ms = fmax(1.3 * normal_ms, normal_ms + 5);
+
+	return now->requests >= 4 && slower_than(&now->duration, limit_ms) < 2;
+}
+
 unsigned effects(const struct features *now, const double normal[NR_FEATURES])
 {
 	static const enum feature latencies[] = { FEATURE_P50, FEATURE_P99, FEATURE_SELF };
@@ -73,6 +93,8 @@ unsigned effects(const struct features *now, const double normal[NR_FEATURES])
 		if (!isnan(ms) && slower(ms, normal[latencies[i]], 1.3, 5))
 			ret |= 1U << latencies[i];
 	}
+	if (p99_is_one_request(now, normal[FEATURE_P99]))
+		ret &= ~(1U << FEATURE_P99);
 	if (now->errors_n >= FEATURES_ERRORS_MIN && now->errors_failed >= 3 &&
 	    now->errors_ratio >= normal[FEATURE_ERRORS] + .01)
 		ret |= 1U << FEATURE_ERRORS;
@@ -81,7 +103,8 @@ unsigned effects(const struct features *now, const double normal[NR_FEATURES])
 		ret |= 1U << FEATURE_OLDEST;
 
 	double cores = feature_human(FEATURE_CPU, now->v[FEATURE_CPU]);
-	if (!isnan(cores) && cores >= 1.5 * normal[FEATURE_CPU] && cores >= normal[FEATURE_CPU] + .15)
+	if (!isnan(cores) && cores >= 1.5 * normal[FEATURE_CPU] &&
+	    cores >= normal[FEATURE_CPU] + .15)
 		ret |= 1U << FEATURE_CPU;
 	double runqueue_ms = feature_human(FEATURE_RUNQUEUE, now->v[FEATURE_RUNQUEUE]);
 	if (!isnan(runqueue_ms) && slower(runqueue_ms, normal[FEATURE_RUNQUEUE], 2, 5))
@@ -91,7 +114,8 @@ unsigned effects(const struct features *now, const double normal[NR_FEATURES])
 
 unsigned static_effects(const struct features *now)
 {
-	return (now->p99_ms > 1000 ? 1U << FEATURE_P99 : 0) | (now->errors_ratio > .1 ? 1U << FEATURE_ERRORS : 0);
+	return (now->p99_ms > 1000 ? 1U << FEATURE_P99 : 0) |
+		(now->errors_ratio > .1 ? 1U << FEATURE_ERRORS : 0);
 }
 
 static enum debounce_change close_if_calm(struct debounce *d, unsigned calm_ticks)
@@ -102,8 +126,8 @@ static enum debounce_change close_if_calm(struct debounce *d, unsigned calm_tick
 	return DEBOUNCE_CLOSED;
 }
 
-enum debounce_change debounce_vote(struct debounce *d, enum debounce_vote vote, bool at_once, uint64_t now_ns,
-				   unsigned calm_ticks)
+enum debounce_change debounce_vote(struct debounce *d, enum debounce_vote vote, bool at_once,
+				   uint64_t now_ns, unsigned calm_ticks)
 {
 	bool due = !d->voted_ns || now_ns - d->voted_ns >= VOTE_NS;
 
@@ -124,7 +148,8 @@ enum debounce_change debounce_vote(struct debounce *d, enum debounce_vote vote, 
 		return close_if_calm(d, calm_ticks);
 	}
 	d->calm = 0;
-	if (d->open || (!at_once && __builtin_popcount(d->votes & ((1U << VOTES_WINDOW) - 1)) < VOTES_OPEN))
+	if (d->open ||
+	    (!at_once && __builtin_popcount(d->votes & ((1U << VOTES_WINDOW) - 1)) < VOTES_OPEN))
 		return DEBOUNCE_SAME;
 	d->open = true;
 	return DEBOUNCE_OPENED;

@@ -45,7 +45,7 @@ int tail_fit(double *values, size_t n, double shape_min, double shape_max, struc
  * @now:    the second in question.
  * @normal: human units, at this load (baseline_normal()).
  *
- * p50, p99, self: >= 1.3 times and >= 5 ms more; errors: >= 1 point more, three at least and
+ * p50, p99, self: >= 1.3 times and >= 5 ms more (the p99 of four requests or more: two of them); errors: >= 1 point more, three at least and
  * n >= 20; oldest in flight: >= 500 ms and three times both its own normal and the normal p99;
  * cpu: >= 1.5 times and >= .15 cores more; run queue: >= 2 times and >= 5 ms more.
  */
@@ -57,16 +57,16 @@ unsigned effects(const struct features *now, const double normal[NR_FEATURES]);
  */
 unsigned static_effects(const struct features *now);
 
-#define VOTE_NS 900000000ULL  /* one vote a second: windows that overlap are one piece of evidence */
-#define VOTES_OPEN 3          /* of */
+#define VOTE_NS 900000000ULL /* one vote a second: windows that overlap are one piece of evidence */
+#define VOTES_OPEN 3         /* of */
 #define VOTES_WINDOW 5
-#define VOTES_IDLE 60         /* votes of silence that close, since silence is no proof of health */
+#define VOTES_IDLE 60 /* votes of silence that close, since silence is no proof of health */
 
 struct debounce {
-	uint8_t votes;        /* newest in bit 0 */
+	uint8_t votes; /* newest in bit 0 */
 	bool open;
-	unsigned calm, idle;  /* votes in a row */
-	uint64_t voted_ns;    /* last vote; 0: none */
+	unsigned calm, idle; /* votes in a row */
+	uint64_t voted_ns;   /* last vote; 0: none */
 };
 
 enum debounce_vote { VOTE_CALM, VOTE_SUSPECT, VOTE_IDLE };
@@ -77,7 +77,7 @@ enum debounce_change { DEBOUNCE_SAME, DEBOUNCE_OPENED, DEBOUNCE_CLOSED };
  * @at_once: open without waiting for votes (total loss, half of all requests failing).
  * Ticks less than VOTE_NS after the last vote do not vote, unless @at_once.
  */
-enum debounce_change debounce_vote(struct debounce *d, enum debounce_vote vote, bool at_once, uint64_t now_ns,
-				   unsigned calm_ticks);
+enum debounce_change debounce_vote(struct debounce *d, enum debounce_vote vote, bool at_once,
+				   uint64_t now_ns, unsigned calm_ticks);
 
 #endif

@@ -14,21 +14,22 @@
 #include "diagnose/rank.h"
 
 #define LOOK_BACK_SLOTS 30
-#define SURGE 1.7        /* times the usual load from outside */
-#define STRONG 1.38      /* evidence, ln(1 + z): z of 3 */
-#define MARGIN 1.3       /* first over second */
-#define OWN_SHARE .6     /* of its trouble: then a second cause beside it is no doubt */
+#define SURGE 1.7    /* times the usual load from outside */
+#define STRONG 1.38  /* evidence, ln(1 + z): z of 3 */
+#define MARGIN 1.3   /* first over second */
+#define OWN_SHARE .6 /* of its trouble: then a second cause beside it is no doubt */
 
 struct diagnoser {
 	struct history history;
 	struct verdict verdicts[SERVICE_MAX]; /* of the newest tick */
 	size_t nr_verdicts;
-	struct evidence *evidence;            /* owned; scratch of diagnoser_run() */
+	struct evidence *evidence; /* owned; scratch of diagnoser_run() */
 };
 
 const char *fault_class_name(enum fault_class c)
 {
-	static const char *const names[] = { "unknown", "latency", "errors", "unresponsive", "cpu", "network", "down" };
+	static const char *const names[] = { "unknown", "latency", "errors", "unresponsive",
+					     "cpu",     "network", "down" };
 	return c < ARRAY_SIZE(names) ? names[c] : "unknown";
 }
 
@@ -136,7 +137,8 @@ static void rank(const struct evidence *e, struct rank_score *scores, size_t *nr
 		const struct node_evidence *client = &e->nodes[x->client];
 		double time = client->more_s > 0 ? x->more_s / client->more_s : 0;
 		double errors = client->more_errors > 0 ? x->more_errors / client->more_errors : 0;
-		edges[nr_edges++] = (struct rank_edge){ x->client, x->server, fmin(fmax(time, errors), 1) };
+		edges[nr_edges++] =
+			(struct rank_edge){ x->client, x->server, fmin(fmax(time, errors), 1) };
 	}
 	if (rank_causes(nodes, e->nr_nodes, edges, nr_edges, scores, nr))
 		*nr = 0;
@@ -167,14 +169,15 @@ static bool depends_on(const struct evidence *e, uint32_t client, uint32_t root)
 		return false;
 	for (size_t k = 0; k < e->nr_edges; k++) {
 		const struct edge_evidence *x = &e->edges[k];
-		if (!x->from_outside && x->client == client && x->server == root && usual_known(&x->history->calls) &&
-		    x->history->calls.mean >= .5)
+		if (!x->from_outside && x->client == client && x->server == root &&
+		    usual_known(&x->history->calls) && x->history->calls.mean >= .5)
 			return true;
 	}
 	return false;
 }
 
-static void list_victims(const struct evidence *e, const bool *upstream, uint32_t root, struct diagnosis *d)
+static void list_victims(const struct evidence *e, const bool *upstream, uint32_t root,
+			 struct diagnosis *d)
 {
 	for (uint32_t i = 0; i < e->nr_nodes && d->nr_victims < DIAGNOSIS_VICTIMS_MAX; i++) {
 		const struct node_evidence *n = &e->nodes[i];
@@ -191,7 +194,8 @@ static double confidence(const struct node_evidence *n, const struct rank_score 
 	return s->score * (1 - exp(-n->self));
 }
 
-static void list_causes(const struct evidence *e, const struct rank_score *scores, size_t nr, struct diagnosis *d)
+static void list_causes(const struct evidence *e, const struct rank_score *scores, size_t nr,
+			struct diagnosis *d)
 {
 	for (size_t i = 0; i < nr && d->nr_causes < DIAGNOSIS_CAUSES_MAX; i++) {
 		const struct node_evidence *n = &e->nodes[scores[i].node];
@@ -219,11 +223,13 @@ static bool mostly_own(const struct node_evidence *n)
  */
 static bool look_alike(const struct node_evidence *a, const struct node_evidence *b)
 {
-	bool time = a->own_s > 0 && b->own_s > 0 && fabs(a->own_s - b->own_s) <= .25 * fmax(a->own_s, b->own_s);
+	bool time = a->own_s > 0 && b->own_s > 0 &&
+		fabs(a->own_s - b->own_s) <= .25 * fmax(a->own_s, b->own_s);
 	bool errors = a->own_errors > 0 && b->own_errors > 0 &&
-		      fabs(a->own_errors - b->own_errors) <= .25 * fmax(a->own_errors, b->own_errors);
+		fabs(a->own_errors - b->own_errors) <= .25 * fmax(a->own_errors, b->own_errors);
 	bool gone = a->gone > 0 && b->gone > 0;
-	return (gone || (a->own[TROUBLE_TIME] >= a->own[TROUBLE_ERRORS] ? time : errors)) && b->self >= STRONG;
+	return (gone || (a->own[TROUBLE_TIME] >= a->own[TROUBLE_ERRORS] ? time : errors)) &&
+		b->self >= STRONG;
 }
 
 /* Are most of those who have work slower by themselves? */
@@ -245,8 +251,8 @@ static bool most_are_slow(const struct evidence *e)
 static bool overloaded(const struct evidence *e, const struct node_evidence *top)
 {
 	return e->load >= SURGE && top->own[TROUBLE_ERRORS] < STRONG && !top->silent &&
-	       (top->resource == FAULT_CLASS_LATENCY || top->resource == FAULT_CLASS_CPU) &&
-	       (most_are_slow(e) || top->own_s < 1);
+		(top->resource == FAULT_CLASS_LATENCY || top->resource == FAULT_CLASS_CPU) &&
+		(most_are_slow(e) || top->own_s < 1);
 }
 
 /*
@@ -267,7 +273,8 @@ static bool crowded(const struct evidence *e, const struct node_evidence *top)
 	return waiting >= 2 && 2 * waiting >= busy;
 }
 
-static void decide(const struct evidence *e, const struct rank_score *scores, size_t nr, struct diagnosis *d)
+static void decide(const struct evidence *e, const struct rank_score *scores, size_t nr,
+		   struct diagnosis *d)
 {
 	const struct node_evidence *top = &e->nodes[scores[0].node];
 	const struct node_evidence *next = nr > 1 ? &e->nodes[scores[1].node] : NULL;
@@ -277,38 +284,47 @@ static void decide(const struct evidence *e, const struct rank_score *scores, si
 
 	find_upstream(e, scores[0].node, upstream);
 	if (!top->history) {
-		answer(d, false, "what is waited for lies outside: calls that leave take %s more than usual",
+		answer(d, false,
+		       "what is waited for lies outside: calls that leave take %s more than usual",
 		       evidence_time(top->more_s, time));
 		return;
 	}
 	if (overloaded(e, top)) {
-		answer(d, false, "load from outside rose %.1f times, from %.1f to %.1f requests/s: slower under load, nobody is at fault",
+		answer(d, false,
+		       "load from outside rose %.1f times, from %.1f to %.1f requests/s: slower under load, nobody is at fault",
 		       e->load, e->load_usual, e->load_rate);
 		return;
 	}
 	if (crowded(e, top)) {
-		answer(d, false, "the machine is short of CPU: tasks of %.40s and others wait for it %.0f times as long as usual", name,
-		       top->slow_runq);
+		answer(d, false,
+		       "the machine is short of CPU: tasks of %.40s and others wait for it %.0f times as long as usual",
+		       name, top->slow_runq);
 		return;
 	}
 	if (top->self < STRONG) {
-		answer(d, false, "the evidence is thin: most of %.40s's trouble is too small to tell from chance", name);
-		return;
-	}
-	if (top->unsure && top->resource == FAULT_CLASS_ERRORS) {
-		answer(d, false, "%.40s fails, and calls that it usually makes are missing: by itself, or because one cannot be reached",
+		answer(d, false,
+		       "the evidence is thin: most of %.40s's trouble is too small to tell from chance",
 		       name);
 		return;
 	}
-	bool clear = !next || scores[0].score >= MARGIN * scores[1].score || scores[0].self >= 2 * scores[1].self;
+	if (top->unsure && top->resource == FAULT_CLASS_ERRORS) {
+		answer(d, false,
+		       "%.40s fails, and calls that it usually makes are missing: by itself, or because one cannot be reached",
+		       name);
+		return;
+	}
+	bool clear = !next || scores[0].score >= MARGIN * scores[1].score ||
+		scores[0].self >= 2 * scores[1].self;
 	if (next && next->history && look_alike(top, next) && !upstream[scores[1].node]) {
-		answer(d, false, "%.40s and %.40s are ill in the same way, and no call between them is seen", name,
-		       next->history->name);
+		answer(d, false,
+		       "%.40s and %.40s are ill in the same way, and no call between them is seen",
+		       name, next->history->name);
 		return;
 	}
 	if (!clear && !(mostly_own(top) && (!next || mostly_own(next)))) {
 		answer(d, false, "%.40s and %.40s cannot be told apart (%.2f against %.2f)", name,
-		       next->history ? next->history->name : "the outside world", scores[0].score, scores[1].score);
+		       next->history ? next->history->name : "the outside world", scores[0].score,
+		       scores[1].score);
 		return;
 	}
 	list_victims(e, upstream, scores[0].node, d);
@@ -336,7 +352,8 @@ void diagnoser_run(const struct diagnoser *g, struct diagnosis *ret)
 		rank(e, scores, &nr);
 	}
 	if (!nr) {
-		answer(ret, false, "what is anomalous takes no longer and fails no more often than usual");
+		answer(ret, false,
+		       "what is anomalous takes no longer and fails no more often than usual");
 		return;
 	}
 	list_causes(e, scores, nr, ret);

@@ -6,18 +6,18 @@
 
 #include "base/util.h"
 
-#define MORE_S .005         /* less than this more matters to nobody */
+#define MORE_S .005 /* less than this more matters to nobody */
 #define MORE_TIMES 1.3
 #define MORE_ERRORS .01
 #define FAILURES_MIN 3
-#define SILENT_S 2.         /* nothing finished for so long */
-#define VANISHED .8         /* this share of the usual calls is missing */
-#define GONE_S 1.8          /* and nothing at all arrived for so long */
+#define SILENT_S 2. /* nothing finished for so long */
+#define VANISHED .8 /* this share of the usual calls is missing */
+#define GONE_S 1.8  /* and nothing at all arrived for so long */
 #define GONE_SLOTS 3
 #define Z_CAP 1000.
 #define QUEUES 8.
-#define QUEUE_S .05         /* a call this much slower, */
-#define QUEUE_TIMES 3.      /* and so many times, makes its caller's requests queue */
+#define QUEUE_S .05    /* a call this much slower, */
+#define QUEUE_TIMES 3. /* and so many times, makes its caller's requests queue */
 
 /* Seconds more than usual; 0 where that does not matter. A mean that nobody knows yet is judged by 1 s. */
 static double more_time(double now_s, const struct usual *u)
@@ -56,7 +56,8 @@ static size_t server_of(struct evidence *e, uint32_t id)
 
 	if (i != SIZE_MAX || id || e->nr_nodes == EVIDENCE_NODES_MAX)
 		return i;
-	e->nodes[e->nr_nodes] = (struct node_evidence){ .slow_cpu = 1, .slow_runq = 1, .onset_s = NAN };
+	e->nodes[e->nr_nodes] =
+		(struct node_evidence){ .slow_cpu = 1, .slow_runq = 1, .onset_s = NAN };
 	return e->nr_nodes++;
 }
 
@@ -75,15 +76,18 @@ static void look_at_node(const struct history *h, const struct node_history *n, 
 	ret->more_s = more_time(ret->now.time_s, &n->time_s);
 	double usual_errors = usual_known(&n->errors) ? n->errors.mean : 0;
 	double failed = ret->now.errors * ret->now.finished;
-	if (failed >= FAILURES_MIN && ret->now.errors - usual_errors >= (usual_known(&n->errors) ? MORE_ERRORS : .1))
+	if (failed >= FAILURES_MIN &&
+	    ret->now.errors - usual_errors >= (usual_known(&n->errors) ? MORE_ERRORS : .1))
 		ret->more_errors = ret->now.errors - usual_errors;
-	ret->silent = ret->now.in_flight > 0 && ret->now.oldest_s >= SILENT_S && ret->now.quiet_s >= SILENT_S;
+	ret->silent = ret->now.in_flight > 0 && ret->now.oldest_s >= SILENT_S &&
+		ret->now.quiet_s >= SILENT_S;
 	ret->slow_cpu = times(ret->now.cpu_s, &n->cpu_s, 1e-4);
 	ret->slow_runq = times(ret->now.runq_s, &n->runq_s, 1e-4);
 }
 
 /* The newest seconds in which some calls were due: were they made? What was before they stopped is no matter. */
-static bool vanished(const struct history *h, const struct edge_history *x, const struct node_history *client)
+static bool vanished(const struct history *h, const struct edge_history *x,
+		     const struct node_history *client)
 {
 	if (!usual_known(&x->calls) || x->calls.mean < .1)
 		return false;
@@ -99,8 +103,8 @@ static bool vanished(const struct history *h, const struct edge_history *x, cons
 	return false;
 }
 
-static void look_at_edge(const struct history *h, const struct edge_history *x, size_t slots, struct evidence *e,
-			 struct edge_evidence *ret)
+static void look_at_edge(const struct history *h, const struct edge_history *x, size_t slots,
+			 struct evidence *e, struct edge_evidence *ret)
 {
 	*ret = (struct edge_evidence){ .history = x, .from_outside = !x->client };
 	history_edge(h, x, slots, &ret->now);
@@ -115,7 +119,9 @@ static void look_at_edge(const struct history *h, const struct edge_history *x, 
 	if (requests <= 0)
 		return;
 	double usual_wait = usual_known(&x->wait_s) ? x->wait_s.mean : 0;
-	double usual_failed = usual_known(&x->failed) && usual_known(&x->calls) ? x->failed.mean * x->calls.mean : 0;
+	double usual_failed = usual_known(&x->failed) && usual_known(&x->calls) ?
+		x->failed.mean * x->calls.mean :
+		0;
 	ret->more_s = fmax(ret->now.total_s / requests - usual_wait, 0);
 	ret->more_errors = fmax((ret->now.failed + ret->now.aborted) / requests - usual_failed, 0);
 	ret->vanished = vanished(h, x, e->nodes[ret->client].history);
@@ -134,13 +140,14 @@ static void hear_callers(struct evidence *e)
 		server->waited_by_callers_s = fmax(server->waited_by_callers_s, x->now.oldest_s);
 		/* Unanswered calls count, also where the server's end shows no request at all. */
 		bool unanswered = !x->now.server_finished && x->now.calls > 0 &&
-				  (x->now.aborted > 0 || x->now.oldest_s >= SILENT_S);
+			(x->now.aborted > 0 || x->now.oldest_s >= SILENT_S);
 		if (unanswered || !server->history) {
 			double more = more_time(x->now.time_s, &x->history->time_s);
 			server->more_s = fmax(server->more_s, more);
 			if (!server->history)
 				server->total[TROUBLE_TIME] =
-					fmax(server->total[TROUBLE_TIME], time_evidence(more, &x->history->time_s));
+					fmax(server->total[TROUBLE_TIME],
+					     time_evidence(more, &x->history->time_s));
 		}
 		if (unanswered)
 			server->silent = true;
@@ -153,7 +160,8 @@ static size_t slow_networks(const struct evidence *e, uint32_t client)
 	size_t n = 0;
 
 	for (size_t k = 0; k < e->nr_edges; k++)
-		n += !e->edges[k].from_outside && e->edges[k].client == client && e->edges[k].network_s > 0;
+		n += !e->edges[k].from_outside && e->edges[k].client == client &&
+			e->edges[k].network_s > 0;
 	return n;
 }
 
@@ -162,7 +170,8 @@ static size_t clients_with_slow_network(const struct evidence *e, uint32_t serve
 	size_t n = 0;
 
 	for (size_t k = 0; k < e->nr_edges; k++)
-		n += !e->edges[k].from_outside && e->edges[k].server == server && e->edges[k].network_s > 0;
+		n += !e->edges[k].from_outside && e->edges[k].server == server &&
+			e->edges[k].network_s > 0;
 	return n;
 }
 
@@ -173,11 +182,13 @@ static void place_network(struct evidence *e)
 		struct edge_evidence *x = &e->edges[k];
 		if (x->from_outside || !(x->network_s > 0))
 			continue;
-		bool clients = slow_networks(e, x->client) > 1 && clients_with_slow_network(e, x->server) == 1;
+		bool clients = slow_networks(e, x->client) > 1 &&
+			clients_with_slow_network(e, x->server) == 1;
 		struct node_evidence *n = &e->nodes[clients ? x->client : x->server];
 		n->network_s = fmax(n->network_s, x->network_s);
 		n->total[TROUBLE_NETWORK] =
-			fmax(n->total[TROUBLE_NETWORK], time_evidence(x->network_s, &x->history->network_s));
+			fmax(n->total[TROUBLE_NETWORK],
+			     time_evidence(x->network_s, &x->history->network_s));
 		/* Its own network is not its callee's doing. */
 		if (clients)
 			x->more_s = fmax(x->more_s - x->network_s, 0);
@@ -196,7 +207,7 @@ static bool quiet(const struct node_evidence *n)
 static bool outside_is_gone(const struct node_evidence *n)
 {
 	return quiet(n) && n->history->outside && usual_known(&n->history->outside_rate) &&
-	       n->history->outside_rate.mean * n->now.quiet_s >= FAILURES_MIN;
+		n->history->outside_rate.mean * n->now.quiet_s >= FAILURES_MIN;
 }
 
 /* Was this server lost by all its clients, and not merely by one that fails before it calls anybody? */
@@ -205,7 +216,8 @@ static bool lost_by_all(const struct evidence *e, uint32_t server)
 	size_t clients = 0, lost = 0;
 
 	for (size_t k = 0; k < e->nr_edges; k++) {
-		if (e->edges[k].from_outside || e->edges[k].server != server || !usual_known(&e->edges[k].history->calls))
+		if (e->edges[k].from_outside || e->edges[k].server != server ||
+		    !usual_known(&e->edges[k].history->calls))
 			continue;
 		clients++;
 		lost += e->edges[k].vanished;
@@ -233,17 +245,20 @@ static void blame_the_gone(struct evidence *e, uint32_t client, double unexplain
 	for (size_t k = 0; k < e->nr_edges; k++) {
 		struct edge_evidence *x = &e->edges[k];
 		struct node_evidence *server = &e->nodes[x->server];
-		if (x->from_outside || x->client != client || !x->vanished || (outside && !outside_is_gone(server)))
+		if (x->from_outside || x->client != client || !x->vanished ||
+		    (outside && !outside_is_gone(server)))
 			continue;
 		if (!quiet(server) || (!alive && !lost_by_all(e, x->server))) {
 			/* Whom others still reach is not gone; who has just fallen silent may be. */
-			e->nodes[client].unsure |= server->history && server->now.quiet_s > 0 && !server->now.in_flight;
+			e->nodes[client].unsure |= server->history && server->now.quiet_s > 0 &&
+				!server->now.in_flight;
 			continue;
 		}
 		x->more_errors = unexplained;
 		server->gone = fmax(server->gone, unexplained);
 		server->total[TROUBLE_GONE] =
-			fmax(server->total[TROUBLE_GONE], error_evidence(unexplained, &x->history->failed));
+			fmax(server->total[TROUBLE_GONE],
+			     error_evidence(unexplained, &x->history->failed));
 	}
 }
 
@@ -300,7 +315,8 @@ static void weigh(struct node_evidence *n)
 		n->total[TROUBLE_TIME] = time_evidence(n->more_s, time);
 	n->total[TROUBLE_ERRORS] = error_evidence(n->more_errors, errors);
 	n->own[TROUBLE_TIME] = n->more_s > 0 ? n->total[TROUBLE_TIME] * n->own_s / n->more_s : 0;
-	n->own[TROUBLE_ERRORS] = n->more_errors > 0 ? n->total[TROUBLE_ERRORS] * n->own_errors / n->more_errors : 0;
+	n->own[TROUBLE_ERRORS] =
+		n->more_errors > 0 ? n->total[TROUBLE_ERRORS] * n->own_errors / n->more_errors : 0;
 	n->own[TROUBLE_NETWORK] = n->total[TROUBLE_NETWORK];
 	n->own[TROUBLE_GONE] = n->total[TROUBLE_GONE];
 
@@ -319,7 +335,8 @@ static void weigh(struct node_evidence *n)
 		n->resource = FAULT_CLASS_ERRORS;
 	else if (n->silent)
 		/* Nobody waits inside it although callers wait for it: nothing arrives. */
-		n->resource = n->history && !n->now.in_flight ? FAULT_CLASS_NETWORK : FAULT_CLASS_UNRESPONSIVE;
+		n->resource = n->history && !n->now.in_flight ? FAULT_CLASS_NETWORK :
+								FAULT_CLASS_UNRESPONSIVE;
 	else if (n->slow_cpu >= 2 || n->slow_runq >= 4)
 		n->resource = FAULT_CLASS_CPU;
 	else if (n->own_s > 0)
@@ -330,8 +347,8 @@ static void weigh_load(struct evidence *e)
 {
 	for (size_t i = 0; i < e->nr_nodes; i++) {
 		const struct node_evidence *n = &e->nodes[i];
-		if (!n->history || !n->history->outside || !usual_known(&n->history->outside_rate) ||
-		    n->now.span_s <= 0)
+		if (!n->history || !n->history->outside ||
+		    !usual_known(&n->history->outside_rate) || n->now.span_s <= 0)
 			continue;
 		/* Only what was answered: who waits in flight may have come from inside. */
 		e->load_rate += n->now.from_outside / n->now.span_s;
@@ -340,7 +357,8 @@ static void weigh_load(struct evidence *e)
 	e->load = e->load_usual > 0 ? e->load_rate / e->load_usual : 1;
 }
 
-void evidence_take(const struct history *h, const struct verdict *v, size_t nr, size_t slots, struct evidence *ret)
+void evidence_take(const struct history *h, const struct verdict *v, size_t nr, size_t slots,
+		   struct evidence *ret)
 {
 	ret->nr_nodes = ret->nr_edges = 0;
 	ret->load = ret->load_rate = ret->load_usual = 0;
@@ -350,7 +368,8 @@ void evidence_take(const struct history *h, const struct verdict *v, size_t nr, 
 		struct edge_evidence *x = &ret->edges[ret->nr_edges];
 		look_at_edge(h, h->edges[i], slots, ret, x);
 		/* An edge to or from somebody without a sample says nothing. */
-		if (x->server != (uint32_t)SIZE_MAX && (x->from_outside || x->client != (uint32_t)SIZE_MAX))
+		if (x->server != (uint32_t)SIZE_MAX &&
+		    (x->from_outside || x->client != (uint32_t)SIZE_MAX))
 			ret->nr_edges++;
 	}
 	for (size_t k = 0; k < nr; k++) {

@@ -42,34 +42,35 @@ struct node_evidence {
 	double slow_cpu;                /* CPU a request against usual; 1 where unknown */
 	double slow_runq;               /* run-queue wait against usual */
 	double total[NR_TROUBLES], own[NR_TROUBLES]; /* compressed evidence */
-	double anomaly, self;           /* the largest of each */
-	enum fault_class resource;      /* of self */
-	bool unsure;                    /* fails without calling anybody: by itself, or because nobody answers? */
-	bool silent;                    /* callers wait or requests are in flight, nothing finishes */
-	bool alarmed;                   /* the detector says so */
-	double onset_s;                 /* before now, negative; NaN */
+	double anomaly, self;                        /* the largest of each */
+	enum fault_class resource;                   /* of self */
+	bool unsure;    /* fails without calling anybody: by itself, or because nobody answers? */
+	bool silent;    /* callers wait or requests are in flight, nothing finishes */
+	bool alarmed;   /* the detector says so */
+	double onset_s; /* before now, negative; NaN */
 };
 
 struct edge_evidence {
 	const struct edge_history *history; /* borrowed */
-	uint32_t client, server;        /* indexes of nodes */
-	bool from_outside;              /* no client node: never ranked */
+	uint32_t client, server;            /* indexes of nodes */
+	bool from_outside;                  /* no client node: never ranked */
 	struct edge_now now;
-	double more_s, more_errors;     /* a request of the client */
+	double more_s, more_errors; /* a request of the client */
 	double network_s;
-	bool vanished;                  /* usually made, now not */
+	bool vanished; /* usually made, now not */
 };
 
 struct evidence {
 	struct node_evidence nodes[EVIDENCE_NODES_MAX];
 	struct edge_evidence edges[DIAGNOSE_EDGES_MAX];
 	size_t nr_nodes, nr_edges;
-	double load;                    /* requests from outside against usual; 1 where unknown */
-	double load_rate, load_usual;   /* 1/s */
+	double load;                  /* requests from outside against usual; 1 where unknown */
+	double load_rate, load_usual; /* 1/s */
 };
 
 /** evidence_take() - @v: the newest verdicts; @slots: how many seconds to look at. */
-void evidence_take(const struct history *h, const struct verdict *v, size_t nr, size_t slots, struct evidence *ret);
+void evidence_take(const struct history *h, const struct verdict *v, size_t nr, size_t slots,
+		   struct evidence *ret);
 
 /** evidence_reasons() - sentences for node @i into @c, with figures; the strongest first. */
 void evidence_reasons(const struct evidence *e, size_t i, struct cause *c);

@@ -92,13 +92,15 @@ size_t history_since(const struct history *h, uint64_t ns, size_t max)
 	return k;
 }
 
-void history_node(const struct history *h, const struct node_history *n, size_t slots, struct node_now *ret)
+void history_node(const struct history *h, const struct node_history *n, size_t slots,
+		  struct node_now *ret)
 {
 	const struct node_slot *last = &n->slots[h->newest];
 	double duration_s = 0, cpu_s = 0, runq_s = 0, runq_n = 0, failed = 0;
 	bool quiet = true;
 
-	*ret = (struct node_now){ .in_flight = last->in_flight, .oldest_s = (double)last->oldest_ns / 1e9 };
+	*ret = (struct node_now){ .in_flight = last->in_flight,
+				  .oldest_s = (double)last->oldest_ns / 1e9 };
 	for (size_t k = 0; k < MIN(slots, h->nr); k++) {
 		const struct node_slot *s = &n->slots[ago(h, k)];
 		ret->span_s += s->span_s;
@@ -124,7 +126,8 @@ void history_node(const struct history *h, const struct node_history *n, size_t 
 	ret->runq_s = runq_n > 0 ? runq_s / runq_n : NAN;
 }
 
-void history_edge(const struct history *h, const struct edge_history *e, size_t slots, struct edge_now *ret)
+void history_edge(const struct history *h, const struct edge_history *e, size_t slots,
+		  struct edge_now *ret)
 {
 	const struct edge_slot *last = &e->slots[h->newest];
 	double client_s = 0, given_up_s = 0;
@@ -151,8 +154,8 @@ void history_edge(const struct history *h, const struct edge_history *e, size_t 
 	ret->total_s = client_s + given_up_s + ret->in_flight * ret->oldest_s / 2;
 	ret->time_s = ret->calls > 0 ? ret->total_s / ret->calls : NAN;
 	ret->network_s = ret->finished > 0 && ret->server_finished > 0 ?
-				 client_s / ret->finished - ret->server_s / ret->server_finished :
-				 NAN;
+		client_s / ret->finished - ret->server_s / ret->server_finished :
+		NAN;
 	ret->server_s = ret->server_finished > 0 ? ret->server_s / ret->server_finished : NAN;
 }
 

@@ -37,48 +37,48 @@ struct usual {
 struct node_slot {
 	double span_s;
 	uint64_t requests, failed, aborted, duration_ns, cpu_ns, runq_ns, runq_n;
-	uint64_t from_outside;          /* requests that nobody we know sent */
-	uint64_t oldest_ns;             /* gauge at the end */
-	uint32_t in_flight;             /* gauge at the end */
+	uint64_t from_outside; /* requests that nobody we know sent */
+	uint64_t oldest_ns;    /* gauge at the end */
+	uint32_t in_flight;    /* gauge at the end */
 };
 
 struct edge_slot {
 	uint64_t server_requests, server_failed, server_duration_ns;
 	uint64_t client_requests, client_failed, client_duration_ns, client_aborted;
-	uint64_t slow;                  /* calls that took much longer than usual */
-	uint64_t given_up_ns;           /* time that the aborted calls had waited */
-	uint64_t client_oldest_ns;      /* gauge at the end */
-	uint32_t client_in_flight;      /* gauge at the end */
+	uint64_t slow;             /* calls that took much longer than usual */
+	uint64_t given_up_ns;      /* time that the aborted calls had waited */
+	uint64_t client_oldest_ns; /* gauge at the end */
+	uint32_t client_in_flight; /* gauge at the end */
 };
 
 struct node_history {
 	uint32_t id;
 	char name[SERVICE_NAME_MAX];
-	struct node_slot slots[HISTORY_SLOTS]; /* ring, by history.newest */
+	struct node_slot slots[HISTORY_SLOTS];      /* ring, by history.newest */
 	struct usual time_s, errors, cpu_s, runq_s; /* a request; ratio; a request; a wake-up */
-	struct usual outside_rate;      /* 1/s */
-	bool outside;                   /* has been called from outside */
+	struct usual outside_rate;                  /* 1/s */
+	bool outside;                               /* has been called from outside */
 };
 
 struct edge_history {
-	uint32_t client, server;        /* ids; client 0: outside */
+	uint32_t client, server; /* ids; client 0: outside */
 	struct edge_slot slots[HISTORY_SLOTS];
-	struct usual time_s;            /* a call, as the client's end sees it */
-	struct usual wait_s;            /* all calls, a request of the client */
-	struct usual calls;             /* a request of the client */
-	struct usual failed;            /* ratio of calls */
-	struct usual network_s;         /* client's end less server's end, a call */
+	struct usual time_s;    /* a call, as the client's end sees it */
+	struct usual wait_s;    /* all calls, a request of the client */
+	struct usual calls;     /* a request of the client */
+	struct usual failed;    /* ratio of calls */
+	struct usual network_s; /* client's end less server's end, a call */
 };
 
 struct history {
-	struct node_history *nodes[SERVICE_MAX];         /* owned */
-	struct edge_history *edges[DIAGNOSE_EDGES_MAX];  /* owned */
+	struct node_history *nodes[SERVICE_MAX];        /* owned */
+	struct edge_history *edges[DIAGNOSE_EDGES_MAX]; /* owned */
 	size_t nr_nodes, nr_edges;
-	size_t newest, nr;              /* slots in use */
-	double newest_s;                /* span of the newest */
+	size_t newest, nr; /* slots in use */
+	double newest_s;   /* span of the newest */
 	uint64_t slot_end_ns[HISTORY_SLOTS];
 	uint64_t at_ns;
-	size_t learn_hold;              /* slots that must pass before learning goes on */
+	size_t learn_hold; /* slots that must pass before learning goes on */
 	struct diagnoser_stats stats;
 };
 
@@ -86,15 +86,15 @@ struct history {
 struct node_now {
 	double span_s, requests, finished, time_s, errors, cpu_s, runq_s, from_outside;
 	double aborted, oldest_s, in_flight;
-	double quiet_s;                 /* since a request finished; span_s where none did */
+	double quiet_s; /* since a request finished; span_s where none did */
 };
 
 struct edge_now {
 	double calls, finished, failed, aborted, slow;
-	double time_s;                  /* a call, client's end, in-flight and given-up calls included */
-	double total_s;                 /* of all calls */
+	double time_s;  /* a call, client's end, in-flight and given-up calls included */
+	double total_s; /* of all calls */
 	double server_finished, server_s;
-	double network_s;               /* client's end less server's, over calls that ended; NaN without both */
+	double network_s; /* client's end less server's, over calls that ended; NaN without both */
 	double in_flight, oldest_s;
 };
 
@@ -107,8 +107,10 @@ void history_forget(struct history *h, uint32_t service);
 size_t history_since(const struct history *h, uint64_t ns, size_t max);
 
 /** history_node(), history_edge() - means over the newest @slots. */
-void history_node(const struct history *h, const struct node_history *n, size_t slots, struct node_now *ret);
-void history_edge(const struct history *h, const struct edge_history *e, size_t slots, struct edge_now *ret);
+void history_node(const struct history *h, const struct node_history *n, size_t slots,
+		  struct node_now *ret);
+void history_edge(const struct history *h, const struct edge_history *e, size_t slots,
+		  struct edge_now *ret);
 
 struct node_history *history_find(const struct history *h, uint32_t service);
 

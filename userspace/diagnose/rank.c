@@ -34,8 +34,8 @@ static double share_of(const struct rank_node *nodes, const struct rank_edge *e)
 	return all > 0 ? fmin(1, delta / all) : 1;
 }
 
-static void find_self(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges, size_t nr_edges,
-		      double *self)
+static void find_self(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges,
+		      size_t nr_edges, double *self)
 {
 	for (size_t i = 0; i < nr; i++)
 		self[i] = nodes[i].anomaly;
@@ -52,8 +52,8 @@ static void find_self(const struct rank_node *nodes, size_t nr, const struct ran
 }
 
 /* Depth of every node from the entries along anomalous servers; FAR where there is no such path. */
-static void find_depth(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges, size_t nr_edges,
-		       const bool *entry, uint32_t *depth)
+static void find_depth(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges,
+		       size_t nr_edges, const bool *entry, uint32_t *depth)
 {
 	bool moved = true;
 
@@ -72,8 +72,8 @@ static void find_depth(const struct rank_node *nodes, size_t nr, const struct ra
 	}
 }
 
-static void find_entries(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges, size_t nr_edges,
-			 bool *entry)
+static void find_entries(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges,
+			 size_t nr_edges, bool *entry)
 {
 	bool any = false;
 
@@ -92,19 +92,22 @@ static void find_entries(const struct rank_node *nodes, size_t nr, const struct 
  * Weight of going from client to server. Callees are weighed against the worst of them: where calls
  * are made side by side, several account for all of the client's harm and more.
  */
-static double weight_of(const struct rank_node *nodes, const struct rank_edge *e, const uint32_t *depth,
-			const double *worst)
+static double weight_of(const struct rank_node *nodes, const struct rank_edge *e,
+			const uint32_t *depth, const double *worst)
 {
-	if (depth[e->client] == FAR || depth[e->server] == FAR || e->client == e->server || !(worst[e->client] > 0))
+	if (depth[e->client] == FAR || depth[e->server] == FAR || e->client == e->server ||
+	    !(worst[e->client] > 0))
 		return 0;
 	double share = delta_of(nodes, e) / fmax(worst[e->client], nodes[e->client].delta);
 	return nodes[e->server].anomaly * share;
 }
 
-static void walk(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges, size_t nr_edges,
-		 const bool *entry, const uint32_t *depth, const double *self, double *visits)
+static void walk(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges,
+		 size_t nr_edges, const bool *entry, const uint32_t *depth, const double *self,
+		 double *visits)
 {
-	double out[RANK_NODES_MAX] = { 0 }, start[RANK_NODES_MAX] = { 0 }, worst[RANK_NODES_MAX] = { 0 }, all = 0;
+	double out[RANK_NODES_MAX] = { 0 }, start[RANK_NODES_MAX] = { 0 },
+	       worst[RANK_NODES_MAX] = { 0 }, all = 0;
 
 	for (size_t k = 0; k < nr_edges; k++)
 		worst[edges[k].client] = fmax(worst[edges[k].client], delta_of(nodes, &edges[k]));
@@ -122,7 +125,8 @@ static void walk(const struct rank_node *nodes, size_t nr, const struct rank_edg
 		double next[RANK_NODES_MAX] = { 0 }, anew = 0;
 		for (size_t i = 0; i < nr; i++) {
 			/* Who ends here, as who has nowhere to go, begins anew. */
-			double goes_on = out[i] > 0 ? (1 - RANK_RESTART) * (1 - self[i] / out[i]) : 0;
+			double goes_on = out[i] > 0 ? (1 - RANK_RESTART) * (1 - self[i] / out[i]) :
+						      0;
 			anew += visits[i] * (1 - goes_on);
 		}
 		for (size_t i = 0; i < nr; i++)
@@ -131,7 +135,7 @@ static void walk(const struct rank_node *nodes, size_t nr, const struct rank_edg
 			const struct rank_edge *e = &edges[k];
 			if (out[e->client] > 0)
 				next[e->server] += (1 - RANK_RESTART) * visits[e->client] *
-						   weight_of(nodes, e, depth, worst) / out[e->client];
+					weight_of(nodes, e, depth, worst) / out[e->client];
 		}
 		memcpy(visits, next, nr * sizeof(*visits));
 	}
@@ -149,7 +153,8 @@ static int by_score(const void *a, const void *b)
 }
 
 /* Does @b go before @a although its score is a shade lower? */
-static bool breaks_tie(const struct rank_node *nodes, const struct rank_score *a, const struct rank_score *b)
+static bool breaks_tie(const struct rank_node *nodes, const struct rank_score *a,
+		       const struct rank_score *b)
 {
 	double x = nodes[a->node].onset_s, y = nodes[b->node].onset_s;
 
@@ -160,8 +165,8 @@ static bool breaks_tie(const struct rank_node *nodes, const struct rank_score *a
 	return b->depth > a->depth;
 }
 
-int rank_causes(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges, size_t nr_edges,
-		struct rank_score *ret, size_t *nr_ret)
+int rank_causes(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges,
+		size_t nr_edges, struct rank_score *ret, size_t *nr_ret)
 {
 	double self[RANK_NODES_MAX] = { 0 }, ends[RANK_NODES_MAX] = { 0 }, all = 0;
 	bool entry[RANK_NODES_MAX] = { 0 };

@@ -30,23 +30,23 @@
 #define RANK_RESTART .15
 
 struct rank_node {
-	double anomaly;  /* >= 0, harmful direction, log-compressed: rank_compress(z) */
-	double delta;    /* harm, any unit that is the same for all (s a request, failures a request) */
-	double own;      /* anomaly that no callee accounts for; NaN: worked out as in 1. */
-	double onset_s;  /* any zero; NaN: not known */
+	double anomaly; /* >= 0, harmful direction, log-compressed: rank_compress(z) */
+	double delta; /* harm, any unit that is the same for all (s a request, failures a request) */
+	double own;   /* anomaly that no callee accounts for; NaN: worked out as in 1. */
+	double onset_s; /* any zero; NaN: not known */
 	bool entry;
 };
 
 struct rank_edge {
 	uint32_t client, server; /* indexes of nodes */
-	double delta;            /* harm that the client has from it, a request of the client; NaN: the server's delta */
+	double delta; /* harm that the client has from it, a request of the client; NaN: the server's delta */
 };
 
 struct rank_score {
 	uint32_t node;
-	double score;    /* shares; the sum is 1 unless nobody is a candidate */
-	double self;     /* 1. */
-	unsigned depth;  /* calls away from the nearest entry */
+	double score;   /* shares; the sum is 1 unless nobody is a candidate */
+	double self;    /* 1. */
+	unsigned depth; /* calls away from the nearest entry */
 };
 
 /** rank_compress() - a robust z in the harmful direction as evidence: ln(1 + z), 0 below 0. */
@@ -56,7 +56,7 @@ double rank_compress(double z);
  * rank_causes() - @ret: room for @nr; written: candidates only, best first.
  * 0, -EINVAL (too many nodes, an edge to nowhere), -ENOMEM.
  */
-int rank_causes(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges, size_t nr_edges,
-		struct rank_score *ret, size_t *nr_ret);
+int rank_causes(const struct rank_node *nodes, size_t nr, const struct rank_edge *edges,
+		size_t nr_edges, struct rank_score *ret, size_t *nr_ret);
 
 #endif

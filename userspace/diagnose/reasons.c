@@ -51,27 +51,31 @@ static void say_time(const struct node_evidence *n, const char *name, struct cau
 		return;
 	evidence_time(n->now.time_s, now);
 	if (n->silent)
-		say(c, NAME ": %.0f in flight, the oldest for %s, none finished for %.0f s", name, n->now.in_flight,
-		    evidence_time(n->now.oldest_s, own), n->now.quiet_s);
+		say(c, NAME ": %.0f in flight, the oldest for %s, none finished for %.0f s", name,
+		    n->now.in_flight, evidence_time(n->now.oldest_s, own), n->now.quiet_s);
 	else if (usual_known(u))
 		say(c, NAME ": a request takes %s, normally %s; %s of that is its own", name, now,
 		    evidence_time(u->mean, usual), evidence_time(n->own_s, own));
 	else
-		say(c, NAME ": a request takes %s; %s of that is its own", name, now, evidence_time(n->own_s, own));
+		say(c, NAME ": a request takes %s; %s of that is its own", name, now,
+		    evidence_time(n->own_s, own));
 	if (n->slow_cpu >= 2)
-		say(c, NAME ": %s of CPU a request, normally %s", name, evidence_time(n->now.cpu_s, now),
-		    evidence_time(n->history->cpu_s.mean, usual));
+		say(c, NAME ": %s of CPU a request, normally %s", name,
+		    evidence_time(n->now.cpu_s, now), evidence_time(n->history->cpu_s.mean, usual));
 	if (n->slow_runq >= 4)
-		say(c, NAME ": its tasks wait %s for a CPU, normally %s", name, evidence_time(n->now.runq_s, now),
+		say(c, NAME ": its tasks wait %s for a CPU, normally %s", name,
+		    evidence_time(n->now.runq_s, now),
 		    evidence_time(n->history->runq_s.mean, usual));
 }
 
 static void say_errors(const struct node_evidence *n, const char *name, struct cause *c)
 {
 	if (n->own[TROUBLE_ERRORS] > 0)
-		say(c, NAME ": %.0f of %.0f requests failed (normally %.2g %%), %.0f %% of them by itself", name,
-		    n->now.errors * n->now.finished, n->now.finished, n->history->errors.mean * 100,
-		    100 * n->own_errors / n->more_errors);
+		say(c,
+		    NAME
+		    ": %.0f of %.0f requests failed (normally %.2g %%), %.0f %% of them by itself",
+		    name, n->now.errors * n->now.finished, n->now.finished,
+		    n->history->errors.mean * 100, 100 * n->own_errors / n->more_errors);
 }
 
 static void say_callers(const struct evidence *e, size_t i, struct cause *c)
@@ -87,23 +91,27 @@ static void say_callers(const struct evidence *e, size_t i, struct cause *c)
 		evidence_time(x->now.time_s, now);
 		evidence_time(x->history->time_s.mean, usual);
 		if (x->vanished && n->gone > 0)
-			say(c, NAME " makes no calls to it any more (normally %.1f a request) and %.0f %% of its requests fail",
+			say(c,
+			    NAME
+			    " makes no calls to it any more (normally %.1f a request) and %.0f %% of its requests fail",
 			    client, x->history->calls.mean, 100 * e->nodes[x->client].now.errors);
 		else if (x->now.aborted > 0)
-			say(c, "%.0f of %.0f calls from " NAME " were given up unanswered", x->now.aborted, x->now.calls,
-			    client);
+			say(c, "%.0f of %.0f calls from " NAME " were given up unanswered",
+			    x->now.aborted, x->now.calls, client);
 		else if (x->network_s > 0 && n->network_s > 0)
-			say(c, NAME " sees %s between its end and the server's, normally %s", client,
-			    evidence_time(x->now.network_s, now),
+			say(c, NAME " sees %s between its end and the server's, normally %s",
+			    client, evidence_time(x->now.network_s, now),
 			    evidence_time(fmax(x->history->network_s.mean, 0), usual));
 		else if (x->now.in_flight > 0 && x->now.oldest_s >= 1)
-			say(c, "%.0f of %.0f calls from " NAME " wait for it, the oldest for %s", x->now.in_flight,
-			    x->now.calls, client, evidence_time(x->now.oldest_s, now));
+			say(c, "%.0f of %.0f calls from " NAME " wait for it, the oldest for %s",
+			    x->now.in_flight, x->now.calls, client,
+			    evidence_time(x->now.oldest_s, now));
 		else if (x->now.slow > 0 && x->more_s > 0)
-			say(c, "%.0f of %.0f calls from " NAME " waited for it: %s, normally %s", x->now.slow,
-			    x->now.calls, client, now, usual);
+			say(c, "%.0f of %.0f calls from " NAME " waited for it: %s, normally %s",
+			    x->now.slow, x->now.calls, client, now, usual);
 		else if (x->more_errors > 0)
-			say(c, "%.0f of %.0f calls from " NAME " failed", x->now.failed, x->now.calls, client);
+			say(c, "%.0f of %.0f calls from " NAME " failed", x->now.failed,
+			    x->now.calls, client);
 	}
 }
 
