@@ -198,7 +198,8 @@ static void delay_accuracy(struct fault_rig *r, int delay_ms, size_t n)
 	f = fault_rig_look(r, f.id);
 	assert_int_equal(f.state, FAULT_ARMED);
 	assert_int_equal(f.touched_requests, n);
-	assert_true(f.touched_packets >= n);
+	/* Not n: where a machine is so slow that an answer is late by itself, its packet is left alone. */
+	assert_true(f.touched_packets > 0);
 	/* The neighbour is as fast as ever. */
 	assert_int_equal(fault_rig_once(r->other_port, "/", 2000, &a), 200);
 	assert_true(a.ns < (uint64_t)delay_ms * NSEC_PER_MSEC);

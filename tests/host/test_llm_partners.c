@@ -21,9 +21,9 @@
 #include "base/util.h"
 #include "remediate/llm.h"
 
-#define CANNOT 77          /* venv.sh's way to say so */
-#define START_MS 60000     /* loading the model, on a busy machine */
-#define QUESTION_MS 90000  /* 135M parameters on two cores that others use too */
+#define CANNOT 77         /* venv.sh's way to say so */
+#define START_MS 60000    /* loading the model, on a busy machine */
+#define QUESTION_MS 90000 /* 135M parameters on two cores that others use too */
 
 struct child {
 	pid_t pid;
@@ -102,7 +102,8 @@ static void test_partner_google_client_reads_our_server(void **state)
 	struct child c;
 
 	(void)state;
-	if (!python_of("google", "test_partner_google_client_reads_our_server", python, sizeof(python)))
+	if (!python_of("google", "test_partner_google_client_reads_our_server", python,
+		       sizeof(python)))
 		skip();
 	const char *const argv[] = { python, "tests/llm/check_google_genai.py", NULL };
 	child_start(&c, argv, true);
@@ -121,7 +122,8 @@ static unsigned read_port(struct child *c)
 	size_t used = 0;
 	struct pollfd p = { .fd = c->out, .events = POLLIN };
 
-	while (poll(&p, 1, START_MS) == 1 && used + 1 < sizeof(line) && read(c->out, line + used, 1) == 1) {
+	while (poll(&p, 1, START_MS) == 1 && used + 1 < sizeof(line) &&
+	       read(c->out, line + used, 1) == 1) {
 		if (line[used++] != '\n')
 			continue;
 		line[used] = '\0';
@@ -139,15 +141,33 @@ static struct llm_question question(void)
 
 	q.diagnosis.known = true;
 	q.diagnosis.nr_causes = 1;
-	q.diagnosis.causes[0] = (struct cause){ .service = 12, .name = "db", .resource = FAULT_CLASS_LATENCY, .confidence = .8 };
+	q.diagnosis.causes[0] = (struct cause){
+		.service = 12, .name = "db", .resource = FAULT_CLASS_LATENCY, .confidence = .8
+	};
 	q.diagnosis.nr_victims = 1;
 	q.diagnosis.victims[0].service = 13;
 	snprintf(q.diagnosis.victims[0].name, SERVICE_NAME_MAX, "product");
-	q.actions[0] = (struct action){ .id = "a1", .kind = ACTION_RESET_FAULT, .target = 12, .target_name = "db" };
-	q.actions[1] = (struct action){ .id = "a2", .kind = ACTION_RESTART, .target = 12, .target_name = "db", .risk = 1 };
-	q.actions[2] = (struct action){ .id = "a3", .kind = ACTION_ESCALATE, .target = 12, .target_name = "db" };
-	q.evidence[0] = (struct llm_evidence){ .id = "e1", .service = 12, .feature = FEATURE_P99, .value = 2011, .normal = 12, .z = 30 };
-	q.evidence[1] = (struct llm_evidence){ .id = "e2", .service = 13, .feature = FEATURE_P50, .value = 2020, .normal = 15, .z = 28 };
+	q.actions[0] = (struct action){
+		.id = "a1", .kind = ACTION_RESET_FAULT, .target = 12, .target_name = "db"
+	};
+	q.actions[1] = (struct action){
+		.id = "a2", .kind = ACTION_RESTART, .target = 12, .target_name = "db", .risk = 1
+	};
+	q.actions[2] = (struct action){
+		.id = "a3", .kind = ACTION_ESCALATE, .target = 12, .target_name = "db"
+	};
+	q.evidence[0] = (struct llm_evidence){ .id = "e1",
+					       .service = 12,
+					       .feature = FEATURE_P99,
+					       .value = 2011,
+					       .normal = 12,
+					       .z = 30 };
+	q.evidence[1] = (struct llm_evidence){ .id = "e2",
+					       .service = 13,
+					       .feature = FEATURE_P50,
+					       .value = 2020,
+					       .normal = 15,
+					       .z = 28 };
 	return q;
 }
 
@@ -166,9 +186,10 @@ static bool ask(unsigned port, struct llm_answer *a, enum llm_schema_mode *mode)
 	assert_int_equal(llm_new(&c, &l), 0);
 	bool ok = llm_ask(l, &q, NULL, a) == 0;
 	*mode = llm_schema_mode(l);
-	print_message("a real model: %s, %u + %u tokens, action %s, confidence %.2f, why \"%s\"%s%s\n", a->model,
-		      a->prompt_tokens, a->answer_tokens, ok ? a->action_id : "-", a->confidence, a->why, ok ? "" : "; not used: ",
-		      a->because);
+	print_message(
+		"a real model: %s, %u + %u tokens, action %s, confidence %.2f, why \"%s\"%s%s\n",
+		a->model, a->prompt_tokens, a->answer_tokens, ok ? a->action_id : "-",
+		a->confidence, a->why, ok ? "" : "; not used: ", a->because);
 	return ok;
 }
 
@@ -197,9 +218,11 @@ static void test_partner_llama_answers_in_our_schema(void **state)
 	assert_true(a.prompt_tokens > 100 && a.prompt_tokens <= 900);
 	assert_true(a.answer_tokens > 0);
 	if (ok)
-		assert_true(a.confidence >= 0 && a.confidence <= 1 && a.action_id[0] == 'a' && a.root == 12);
+		assert_true(a.confidence >= 0 && a.confidence <= 1 && a.action_id[0] == 'a' &&
+			    a.root == 12);
 	else /* the grammar enforces the form; numbers' ranges and cited evidence it does not */
-		assert_true(strstr(a.because, "confidence") || strstr(a.because, "evidence") || strstr(a.because, "(length)"));
+		assert_true(strstr(a.because, "confidence") || strstr(a.because, "evidence") ||
+			    strstr(a.because, "(length)"));
 }
 
 static void test_partner_llama_overflow_is_told_and_not_retried(void **state)
@@ -210,7 +233,8 @@ static void test_partner_llama_overflow_is_told_and_not_retried(void **state)
 	enum llm_schema_mode mode;
 
 	(void)state;
-	if (!python_of("llama", "test_partner_llama_overflow_is_told_and_not_retried", python, sizeof(python)))
+	if (!python_of("llama", "test_partner_llama_overflow_is_told_and_not_retried", python,
+		       sizeof(python)))
 		skip();
 	const char *const argv[] = { python, "tests/llm/llama_server.py", "256", NULL };
 	child_start(&c, argv, false);

@@ -48,10 +48,23 @@ static void make_certificate(void)
 {
 	snprintf(server.cert, sizeof(server.cert), "/tmp/archaic-test-%d.crt", getpid());
 	snprintf(server.key, sizeof(server.key), "/tmp/archaic-test-%d.key", getpid());
-	char *argv[] = { (char *)"openssl", (char *)"req", (char *)"-x509", (char *)"-newkey", (char *)"ec", (char *)"-pkeyopt",
-			 (char *)"ec_paramgen_curve:prime256v1", (char *)"-nodes", (char *)"-days", (char *)"2",
-			 (char *)"-subj", (char *)"/CN=127.0.0.1", (char *)"-out", server.cert, (char *)"-keyout",
-			 server.key, NULL };
+	char *argv[] = { (char *)"openssl",
+			 (char *)"req",
+			 (char *)"-x509",
+			 (char *)"-newkey",
+			 (char *)"ec",
+			 (char *)"-pkeyopt",
+			 (char *)"ec_paramgen_curve:prime256v1",
+			 (char *)"-nodes",
+			 (char *)"-days",
+			 (char *)"2",
+			 (char *)"-subj",
+			 (char *)"/CN=127.0.0.1",
+			 (char *)"-out",
+			 server.cert,
+			 (char *)"-keyout",
+			 server.key,
+			 NULL };
 	if (run(argv) != 0)
 		server.cert[0] = '\0';
 }
@@ -67,8 +80,14 @@ static int start(void **state)
 		return -1;
 	server.pid = fork();
 	if (server.pid == 0) {
-		char *argv[] = { (char *)"python3", (char *)"tests/llm/server.py", (char *)"--die-with-parent",
-				 server.cert[0] ? (char *)"--cert" : NULL, server.cert, (char *)"--key", server.key, NULL };
+		char *argv[] = { (char *)"python3",
+				 (char *)"tests/llm/server.py",
+				 (char *)"--die-with-parent",
+				 server.cert[0] ? (char *)"--cert" : NULL,
+				 server.cert,
+				 (char *)"--key",
+				 server.key,
+				 NULL };
 		dup2(out[1], 1);
 		execvp(argv[0], argv);
 		_exit(127);
@@ -102,11 +121,24 @@ static struct llm_question question(void)
 
 	q.diagnosis.known = true;
 	q.diagnosis.nr_causes = 1;
-	q.diagnosis.causes[0] = (struct cause){ .service = 12, .name = "db", .resource = FAULT_CLASS_LATENCY, .confidence = .8 };
-	q.actions[0] = (struct action){ .id = "a1", .kind = ACTION_RESET_FAULT, .target = 12, .target_name = "db" };
-	q.actions[1] = (struct action){ .id = "a2", .kind = ACTION_RESTART, .target = 12, .target_name = "db", .risk = 1 };
-	q.actions[2] = (struct action){ .id = "a3", .kind = ACTION_ESCALATE, .target = 12, .target_name = "db" };
-	q.evidence[0] = (struct llm_evidence){ .id = "e1", .service = 12, .feature = FEATURE_P99, .value = 2011, .normal = 12, .z = 30 };
+	q.diagnosis.causes[0] = (struct cause){
+		.service = 12, .name = "db", .resource = FAULT_CLASS_LATENCY, .confidence = .8
+	};
+	q.actions[0] = (struct action){
+		.id = "a1", .kind = ACTION_RESET_FAULT, .target = 12, .target_name = "db"
+	};
+	q.actions[1] = (struct action){
+		.id = "a2", .kind = ACTION_RESTART, .target = 12, .target_name = "db", .risk = 1
+	};
+	q.actions[2] = (struct action){
+		.id = "a3", .kind = ACTION_ESCALATE, .target = 12, .target_name = "db"
+	};
+	q.evidence[0] = (struct llm_evidence){ .id = "e1",
+					       .service = 12,
+					       .feature = FEATURE_P99,
+					       .value = 2011,
+					       .normal = 12,
+					       .z = 30 };
 	return q;
 }
 
@@ -296,7 +328,8 @@ static void test_llm_server_answer_is_put_back_and_cleaned(void **state)
 
 	c = config(LLM_OPENAI, "injection");
 	o = ask(&c);
-	assert_string_equal(o.a.action_id, "a1"); /* whatever it says, an offered action is all that it can pick */
+	assert_string_equal(o.a.action_id,
+			    "a1"); /* whatever it says, an offered action is all that it can pick */
 	assert_true(strlen(o.a.why) <= 303);
 	assert_null(strstr(o.a.why, "\x07"));
 	assert_null(strstr(o.a.why, "\xe2\x80\xae"));
@@ -358,9 +391,9 @@ static void test_llm_server_key_only_in_its_header(void **state)
 	struct http_client_request q = { .url = url, .body_max = 16 * 1024 * 1024 };
 	assert_int_equal(http_client_do(h, &q, &r), 0);
 	assert_int_equal(json_parse(r.body.data, r.body.len, &log, &why), 0);
-	cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(log, "requests"))
-	{
-		CLEANUP(json_textp) char *body = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(one, "body"));
+	cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(log, "requests")) {
+		CLEANUP(json_textp) char *body =
+			cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(one, "body"));
 		const char *key = json_str(one, "key"), *bearer = json_str(one, "authorization");
 		assert_null(strstr(json_str(one, "path"), KEY));
 		assert_null(strstr(body, KEY));
@@ -380,11 +413,13 @@ static void test_llm_server_cannot_be_reached_or_trusted(void **state)
 	snprintf(c.base, sizeof(c.base), "https://127.0.0.1:%u", server.port);
 	assert_non_null(strstr(ask(&c).a.because, "TLS"));
 	if (!server.tls_port) {
-		print_message("SKIP test_llm_server_cannot_be_reached_or_trusted: no openssl to make a certificate with\n");
+		print_message(
+			"SKIP test_llm_server_cannot_be_reached_or_trusted: no openssl to make a certificate with\n");
 		skip();
 	}
 	snprintf(c.base, sizeof(c.base), "https://127.0.0.1:%u", server.tls_port);
-	assert_non_null(strstr(ask(&c).a.because, "TLS certificate")); /* signed by nobody that we trust */
+	assert_non_null(
+		strstr(ask(&c).a.because, "TLS certificate")); /* signed by nobody that we trust */
 }
 
 static void test_llm_server_cancel_ends_a_wait(void **state)

@@ -30,12 +30,15 @@ struct rig {
 
 static int listen_on(uint16_t port, uint16_t *ret)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(a);
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-	    bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 8) || getsockname(fd, (struct sockaddr *)&a, &len))
+	    bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 8) ||
+	    getsockname(fd, (struct sockaddr *)&a, &len))
 		return -1;
 	*ret = ntohs(a.sin_port);
 	return fd;
@@ -78,7 +81,8 @@ static void rig_start(struct rig *r, int lives)
 	assert_true(r->supervisor >= 0);
 	if (r->supervisor == 0) {
 		uint16_t port = 0;
-		int fd = listen_on(0, &port); /* a port that is free; given back before the first life */
+		int fd = listen_on(
+			0, &port); /* a port that is free; given back before the first life */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fd);
 		while (lives-- > 0) {
@@ -111,15 +115,25 @@ static uint64_t start_ticks(pid_t pid)
 	assert_non_null(f);
 	assert_non_null(fgets(text, sizeof(text), f));
 	char *p = strrchr(text, ')');
-	assert_int_equal(sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-				&ticks), 1);
+	assert_int_equal(
+		sscanf(p + 1,
+		       " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		       &ticks),
+		1);
 	return ticks;
 }
 
 static struct service_facts facts(pid_t pid, uint16_t port)
 {
-	return (struct service_facts){ .service = 2, .name = "db", .supervised = true, .replicas = 1, .nr_pids = 1,
-				       .main_pid = pid, .main_start_ticks = start_ticks(pid), .nr_ports = 1, .ports = { port } };
+	return (struct service_facts){ .service = 2,
+				       .name = "db",
+				       .supervised = true,
+				       .replicas = 1,
+				       .nr_pids = 1,
+				       .main_pid = pid,
+				       .main_start_ticks = start_ticks(pid),
+				       .nr_ports = 1,
+				       .ports = { port } };
 }
 
 static void test_restart_kills_a_stopped_process_and_waits(void **state)
@@ -186,13 +200,16 @@ static void test_restart_never_hits_another_process(void **state)
 static void test_restart_refuses_what_is_no_target(void **state)
 {
 	char says[240] = "";
-	struct service_facts f = { .name = "db", .nr_ports = 1, .ports = { 8002 }, .main_start_ticks = 1 };
+	struct service_facts f = {
+		.name = "db", .nr_ports = 1, .ports = { 8002 }, .main_start_ticks = 1
+	};
 
 	(void)state;
 	static const pid_t never[] = { 0, 1, -1 };
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
 		f.main_pid = never[i];
-		assert_int_equal(restart_process(&f, NSEC_PER_SEC, NULL, says, sizeof(says)), -EINVAL);
+		assert_int_equal(restart_process(&f, NSEC_PER_SEC, NULL, says, sizeof(says)),
+				 -EINVAL);
 	}
 	f.main_pid = getpid();
 	assert_int_equal(restart_process(&f, NSEC_PER_SEC, NULL, says, sizeof(says)), -EINVAL);
@@ -216,7 +233,8 @@ static void test_restart_can_be_cancelled(void **state)
 	struct service_facts f = facts(next_pid(&r), 0);
 	f.ports[0] = r.port;
 	uint64_t begin = clock_mono_ns();
-	assert_int_equal(restart_process(&f, RESTART_WAIT_NS, &cancel, says, sizeof(says)), -ECANCELED);
+	assert_int_equal(restart_process(&f, RESTART_WAIT_NS, &cancel, says, sizeof(says)),
+			 -ECANCELED);
 	assert_true(clock_mono_ns() - begin < 5 * NSEC_PER_SEC);
 	rig_stop(&r);
 }

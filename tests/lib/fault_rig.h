@@ -42,6 +42,9 @@ void fault_rig_faults(struct fault_rig *r);
 /** fault_rig_stop() - end server and injector, remove cgroup and folder. */
 void fault_rig_stop(struct fault_rig *r);
 
+/** fault_rig_try() - parse and arm; the problem is printed. 0 or -errno. For processes that must not assert. */
+int fault_rig_try(struct fault_rig *r, const char *body, struct fault *ret);
+
 /** fault_rig_arm() - arm the JSON @body on the rig's service; asserts that it is taken. */
 struct fault fault_rig_arm(struct fault_rig *r, const char *body);
 
