@@ -281,6 +281,20 @@ static void test_requests_methods(void **state)
 	}
 }
 
+static void test_requests_text_is_made_safe(void **state)
+{
+	(void)state;
+	char to[8];
+
+	assert_string_equal(request_printable("/a b", to, sizeof(to)), "/a b");
+	assert_string_equal(request_printable("/\x01\x7f\xff\xc3\n", to, sizeof(to)), "/?????");
+	assert_string_equal(request_printable("/longer than it", to, sizeof(to)), "/longer");
+	assert_string_equal(request_printable("/a", to, 1), "");
+	assert_string_equal(request_printable("", to, sizeof(to)), "");
+	assert_ptr_equal(request_printable("/", to, sizeof(to)), to);
+	assert_null(requests_new(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_requests_text_ends_at_a_nul),
 		cmocka_unit_test(test_requests_traceparent),
 		cmocka_unit_test(test_requests_methods),
+		cmocka_unit_test(test_requests_text_is_made_safe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

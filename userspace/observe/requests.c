@@ -13,7 +13,7 @@ struct requests {
 
 struct requests *requests_new(size_t max)
 {
-	struct requests *q = calloc(1, sizeof(*q) + max * sizeof(q->ring[0]));
+	struct requests *q = max ? calloc(1, sizeof(*q) + max * sizeof(q->ring[0])) : NULL;
 
 	if (q)
 		q->max = max;
