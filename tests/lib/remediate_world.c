@@ -45,7 +45,8 @@ static void changed(void *ctx, const struct incident *i)
 static int64_t wall_ms(void *ctx, uint64_t mono_ns)
 {
 	(void)ctx;
-	return 1705312200000 + (int64_t)(mono_ns / NSEC_PER_MSEC); /* 2024-01-15T09:50:00Z plus the uptime */
+	return 1705312200000 +
+		(int64_t)(mono_ns / NSEC_PER_MSEC); /* 2024-01-15T09:50:00Z plus the uptime */
 }
 
 static int reset_fault(void *ctx, uint32_t service, const char *name, char *says, size_t size)
@@ -68,7 +69,8 @@ static int restart(void *ctx, const struct service_facts *target, char *says, si
 
 	w->restarts++;
 	w->last_target = target->service;
-	snprintf(says, size, w->restart_err ? "it did not come back" : "process 77 killed; a new one listens");
+	snprintf(says, size,
+		 w->restart_err ? "it did not come back" : "process 77 killed; a new one listens");
 	return w->restart_err;
 }
 
@@ -81,8 +83,13 @@ void world_init(struct world *w)
 	w->tick_ns = NSEC_PER_SEC;
 	for (uint32_t s = 1; s <= WORLD_SERVICES; s++) {
 		struct service_facts *f = &w->facts[s - 1];
-		*f = (struct service_facts){ .service = s, .supervised = true, .replicas = 1, .nr_pids = 1,
-					     .main_pid = (pid_t)(70 + s), .main_start_ticks = 5, .nr_ports = 1,
+		*f = (struct service_facts){ .service = s,
+					     .supervised = true,
+					     .replicas = 1,
+					     .nr_pids = 1,
+					     .main_pid = (pid_t)(70 + s),
+					     .main_start_ticks = 5,
+					     .nr_ports = 1,
 					     .ports = { (uint16_t)(8000 + s) } };
 		snprintf(f->name, sizeof(f->name), "%s", world_name(s));
 		w->verdicts[s - 1].service = s;
@@ -93,7 +100,9 @@ void world_init(struct world *w)
 
 void world_start(struct world *w)
 {
-	struct engine_ops ops = { .ctx = w, .submit = submit, .hold = hold, .changed = changed, .wall_ms = wall_ms };
+	struct engine_ops ops = {
+		.ctx = w, .submit = submit, .hold = hold, .changed = changed, .wall_ms = wall_ms
+	};
 
 	assert_int_equal(engine_new(&w->config, &ops, w->store, w->now_ns, &w->e), 0);
 }
@@ -118,8 +127,12 @@ void world_sick(struct world *w, uint32_t service, enum scorer scorer)
 	v->threshold = .62;
 	v->onset_ns = w->now_ns - 2 * NSEC_PER_SEC;
 	v->nr_top = 2;
-	v->top[0] = (struct feature_credit){ .feature = FEATURE_P99, .share = .7, .value = 2011, .normal = 12.5, .z = 30 };
-	v->top[1] = (struct feature_credit){ .feature = FEATURE_SELF, .share = .2, .value = 2003, .normal = 4, .z = 28 };
+	v->top[0] = (struct feature_credit){
+		.feature = FEATURE_P99, .share = .7, .value = 2011, .normal = 12.5, .z = 30
+	};
+	v->top[1] = (struct feature_credit){
+		.feature = FEATURE_SELF, .share = .2, .value = 2003, .normal = 4, .z = 28
+	};
 	snprintf(v->why, sizeof(v->why), "p99 is 2011 ms, normally 12.5 ms");
 }
 
@@ -142,19 +155,27 @@ void world_diagnose(struct world *w, uint32_t root, enum fault_class class, uint
 {
 	struct diagnosis *d = &w->diagnosis;
 
-	*d = (struct diagnosis){ .known = root != 0, .nr_causes = root != 0, .nr_victims = victim != 0 };
+	*d = (struct diagnosis){ .known = root != 0,
+				 .nr_causes = root != 0,
+				 .nr_victims = victim != 0 };
 	w->diagnosed = true;
-	d->causes[0] = (struct cause){ .service = root, .resource = class, .confidence = .82, .nr_reasons = 1 };
+	d->causes[0] = (struct cause){
+		.service = root, .resource = class, .confidence = .82, .nr_reasons = 1
+	};
 	snprintf(d->causes[0].name, SERVICE_NAME_MAX, "%s", world_name(root));
-	snprintf(d->causes[0].reasons[0], sizeof(d->causes[0].reasons[0]), "self time is 2003 ms, normally 4 ms");
+	snprintf(d->causes[0].reasons[0], sizeof(d->causes[0].reasons[0]),
+		 "self time is 2003 ms, normally 4 ms");
 	d->victims[0].service = victim;
 	snprintf(d->victims[0].name, SERVICE_NAME_MAX, "%s", world_name(victim));
-	snprintf(d->why, sizeof(d->why), root ? "its own time explains its callers'" : "nothing explains it");
+	snprintf(d->why, sizeof(d->why),
+		 root ? "its own time explains its callers'" : "nothing explains it");
 }
 
 void world_jobs(struct world *w)
 {
-	struct executor x = { .ctx = w, .reset_fault = reset_fault, .restart = restart, .store = w->store };
+	struct executor x = {
+		.ctx = w, .reset_fault = reset_fault, .restart = restart, .store = w->store
+	};
 
 	while (w->nr_jobs) {
 		struct job *j = w->jobs[0];
@@ -177,9 +198,13 @@ void world_tick(struct world *w, unsigned n)
 		w->diagnosis.at_ns = w->now_ns;
 		for (size_t k = 0; k < WORLD_SERVICES; k++)
 			w->verdicts[k].at_ns = w->facts[k].at_ns = w->now_ns;
-		struct engine_input in = { .now_ns = w->now_ns, .verdicts = w->verdicts, .nr_verdicts = WORLD_SERVICES,
-					   .diagnosis = w->diagnosed ? &w->diagnosis : NULL, .facts = w->facts,
-					   .nr_facts = WORLD_SERVICES, .kill_switch = w->kill_switch };
+		struct engine_input in = { .now_ns = w->now_ns,
+					   .verdicts = w->verdicts,
+					   .nr_verdicts = WORLD_SERVICES,
+					   .diagnosis = w->diagnosed ? &w->diagnosis : NULL,
+					   .facts = w->facts,
+					   .nr_facts = WORLD_SERVICES,
+					   .kill_switch = w->kill_switch };
 		engine_tick(w->e, &in);
 		for (size_t k = 0; k < WORLD_SERVICES; k++)
 			w->verdicts[k].opened = w->verdicts[k].closed = false;
@@ -205,7 +230,8 @@ const struct incident *world_incident(const struct world *w)
 int world_find(const struct incident *i, const char *event, const char *text)
 {
 	for (size_t k = 0; k < i->nr_timeline; k++)
-		if (!strcmp(i->timeline[k].event, event) && (!text || strstr(i->timeline[k].text, text)))
+		if (!strcmp(i->timeline[k].event, event) &&
+		    (!text || strstr(i->timeline[k].text, text)))
 			return (int)k;
 	return -1;
 }

@@ -26,19 +26,19 @@ struct world {
 	struct verdict verdicts[WORLD_SERVICES];
 	struct service_facts facts[WORLD_SERVICES];
 	struct diagnosis diagnosis;
-	bool diagnosed;              /* diagnosis is handed over */
+	bool diagnosed; /* diagnosis is handed over */
 	bool kill_switch;
 
 	/* The worker. */
 	struct job *jobs[WORLD_JOBS_MAX];
 	size_t nr_jobs;
-	bool full;                   /* refuses everything but records */
-	bool hold_jobs;              /* accepted, not run */
-	int armed;                   /* what reset_fault finds */
+	bool full;      /* refuses everything but records */
+	bool hold_jobs; /* accepted, not run */
+	int armed;      /* what reset_fault finds */
 	int restart_err;
 	unsigned resets, restarts;
 	uint32_t last_target;
-	struct llm_answer answer;    /* what a JOB_PLAN gets */
+	struct llm_answer answer; /* what a JOB_PLAN gets */
 	unsigned asked;
 	struct llm_question question; /* of the last JOB_PLAN */
 	unsigned changes;

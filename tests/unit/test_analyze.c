@@ -42,10 +42,13 @@ static int analyze(const char *body, const struct incident **ret, struct problem
 	return engine_analyze(w.e, w.now_ns, j, ret, p);
 }
 
-#define ALERT(status, labels, fp)                                                                            \
-	"{\"status\":\"" status "\",\"labels\":{" labels "},\"annotations\":{\"summary\":\"p99 is high\"},"  \
-	"\"startsAt\":\"2024-01-15T10:00:00Z\",\"endsAt\":\"0001-01-01T00:00:00Z\",\"fingerprint\":\"" fp "\"}"
-#define WEBHOOK(alerts) "{\"version\":\"4\",\"status\":\"firing\",\"receiver\":\"x\",\"alerts\":[" alerts "]}"
+#define ALERT(status, labels, fp)                                                                         \
+	"{\"status\":\"" status "\",\"labels\":{" labels                                                  \
+	"},\"annotations\":{\"summary\":\"p99 is high\"},"                                                \
+	"\"startsAt\":\"2024-01-15T10:00:00Z\",\"endsAt\":\"0001-01-01T00:00:00Z\",\"fingerprint\":\"" fp \
+	"\"}"
+#define WEBHOOK(alerts) \
+	"{\"version\":\"4\",\"status\":\"firing\",\"receiver\":\"x\",\"alerts\":[" alerts "]}"
 
 static void test_analyze_detector_opens_and_joins(void **state)
 {
@@ -53,8 +56,10 @@ static void test_analyze_detector_opens_and_joins(void **state)
 	struct problem p;
 
 	(void)state;
-	assert_int_equal(analyze("{\"service\":\"db\",\"score\":0.8,\"threshold\":0.6,\"scorer\":\"forest\",\"why\":\"slow\\u001b\",\"x\":1}",
-				 &i, &p), 0);
+	assert_int_equal(
+		analyze("{\"service\":\"db\",\"score\":0.8,\"threshold\":0.6,\"scorer\":\"forest\",\"why\":\"slow\\u001b\",\"x\":1}",
+			&i, &p),
+		0);
 	assert_string_equal(i->id, "i-0001");
 	assert_string_equal(incident_root(i)->name, "db");
 	assert_true(incident_root(i)->confidence < .5);
@@ -97,9 +102,11 @@ static void test_analyze_alertmanager_labels(void **state)
 		const char *body;
 		const char *service;
 	} t[] = {
-		{ WEBHOOK(ALERT("firing", "\"alertname\":\"Slow\",\"service\":\"db\"", "f1")), "db" },
+		{ WEBHOOK(ALERT("firing", "\"alertname\":\"Slow\",\"service\":\"db\"", "f1")),
+		  "db" },
 		{ WEBHOOK(ALERT("firing", "\"service_name\":\"auth-service\"", "f2")), "auth" },
-		{ WEBHOOK(ALERT("firing", "\"job\":\"node\",\"instance\":\"10.0.0.3:8003\"", "f3")), "product" },
+		{ WEBHOOK(ALERT("firing", "\"job\":\"node\",\"instance\":\"10.0.0.3:8003\"", "f3")),
+		  "product" },
 		{ WEBHOOK(ALERT("firing", "\"job\":\"product\"", "f4")), "product" },
 	};
 	struct problem p;
@@ -120,12 +127,14 @@ static void test_analyze_strangers_share_one_escalated_incident(void **state)
 	struct problem p;
 
 	(void)state;
-	assert_int_equal(analyze(WEBHOOK(ALERT("firing", "\"service\":\"mainframe\"", "f1")), &i, &p), 0);
+	assert_int_equal(
+		analyze(WEBHOOK(ALERT("firing", "\"service\":\"mainframe\"", "f1")), &i, &p), 0);
 	assert_int_equal(i->state, INCIDENT_ESCALATED);
 	assert_null(incident_root(i));
 	for (int k = 0; k < 30; k++) {
 		char body[512];
-		snprintf(body, sizeof(body), WEBHOOK(ALERT("firing", "\"service\":\"m%d\"", "g%d")), k, k);
+		snprintf(body, sizeof(body), WEBHOOK(ALERT("firing", "\"service\":\"m%d\"", "g%d")),
+			 k, k);
 		assert_int_equal(analyze(body, &other, &p), 0);
 		assert_ptr_equal(other, i);
 	}
@@ -143,11 +152,16 @@ static void test_analyze_resolved_closes(void **state)
 	struct problem p;
 
 	(void)state;
-	assert_int_equal(analyze(WEBHOOK(ALERT("resolved", "\"service\":\"db\"", "f9")), &r, &p), 0);
+	assert_int_equal(analyze(WEBHOOK(ALERT("resolved", "\"service\":\"db\"", "f9")), &r, &p),
+			 0);
 	assert_null(r); /* concerns nobody */
-	assert_int_equal(analyze(WEBHOOK(ALERT("firing", "\"service\":\"mainframe\"", "f1") "," ALERT("firing", "\"service\":\"x\"", "f2")),
-				 &i, &p), 0);
-	assert_int_equal(analyze(WEBHOOK(ALERT("resolved", "\"service\":\"mainframe\"", "f1")), &r, &p), 0);
+	assert_int_equal(
+		analyze(WEBHOOK(ALERT("firing", "\"service\":\"mainframe\"",
+				      "f1") "," ALERT("firing", "\"service\":\"x\"", "f2")),
+			&i, &p),
+		0);
+	assert_int_equal(
+		analyze(WEBHOOK(ALERT("resolved", "\"service\":\"mainframe\"", "f1")), &r, &p), 0);
 	assert_ptr_equal(r, i);
 	assert_true(i->live);
 	assert_int_equal(analyze(WEBHOOK(ALERT("resolved", "\"service\":\"x\"", "f2")), &r, &p), 0);
@@ -161,7 +175,8 @@ static void test_analyze_forgotten_alert_expires(void **state)
 	struct problem p;
 
 	(void)state;
-	assert_int_equal(analyze(WEBHOOK(ALERT("firing", "\"service\":\"mainframe\"", "f1")), &i, &p), 0);
+	assert_int_equal(
+		analyze(WEBHOOK(ALERT("firing", "\"service\":\"mainframe\"", "f1")), &i, &p), 0);
 	w.tick_ns = 600 * NSEC_PER_SEC;
 	world_tick(&w, 5);
 	assert_true(i->live);
@@ -205,7 +220,8 @@ static void test_analyze_bad_bodies(void **state)
 		{ "{\"version\":\"4\",\"alerts\":{\"a\":1}}", "one or more" },
 		{ "{\"version\":\"4\",\"alerts\":[1]}", "labels" },
 		{ "{\"version\":\"4\",\"alerts\":[{\"labels\":3}]}", "labels" },
-		{ "{\"version\":\"4\",\"alerts\":[{\"status\":\"firing\",\"labels\":{\"service\":\"db\"}},{}]}", "labels" },
+		{ "{\"version\":\"4\",\"alerts\":[{\"status\":\"firing\",\"labels\":{\"service\":\"db\"}},{}]}",
+		  "labels" },
 	};
 	const struct incident *i = NULL;
 	struct problem p;
@@ -217,7 +233,8 @@ static void test_analyze_bad_bodies(void **state)
 		assert_non_null(strstr(p.detail, t[k].says));
 		assert_null(i);
 	}
-	assert_int_equal(engine_stats(w.e)->opened, 0); /* nor was the good half of a bad one taken */
+	assert_int_equal(engine_stats(w.e)->opened,
+			 0); /* nor was the good half of a bad one taken */
 }
 
 static void test_analyze_long_names_stay_whole_text(void **state)

@@ -85,13 +85,18 @@ static void test_engine_resets_a_fault_and_verifies(void **state)
 	assert_int_equal(engine_stats(w.e)->repaired, 1);
 	assert_int_equal(engine_stats(w.e)->healed, 0);
 
-	static const char *const order[] = { "onset", "anomaly", "diagnosis", "plan", "guard", "action_started",
+	static const char *const order[] = { "onset",       "anomaly",   "diagnosis",
+					     "plan",        "guard",     "action_started",
 					     "action_done", "recovered", "verified" };
 	for (size_t k = 1; k < ARRAY_SIZE(order); k++)
 		assert_true(world_find(i, order[k - 1], NULL) < world_find(i, order[k], NULL));
-	assert_true(world_find(i, "anomaly", "db: scorer forest, score 0.710, threshold 0.620, top feature p99 2011") > 0);
+	assert_true(
+		world_find(i, "anomaly",
+			   "db: scorer forest, score 0.710, threshold 0.620, top feature p99 2011") >
+		0);
 	assert_true(world_find(i, "anomaly", "product") > 0);
-	assert_true(world_find(i, "diagnosis", "db is the root cause (latency, confidence 0.82)") > 0);
+	assert_true(world_find(i, "diagnosis", "db is the root cause (latency, confidence 0.82)") >
+		    0);
 	assert_true(world_find(i, "action_done", "1 fault disarmed") > 0);
 	assert_int_equal(i->nr_evidence, 4);
 	assert_string_equal(i->diagnosis.victims[0].name, "product");
@@ -127,7 +132,9 @@ static void test_engine_restarts_what_stands_still_first(void **state)
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(w.restarts, 1);
 	assert_int_equal(w.resets, 0);
-	assert_true(world_find(i, "guard", "witnesses: its requests go unanswered, its process is stopped") > 0);
+	assert_true(world_find(i, "guard",
+			       "witnesses: its requests go unanswered, its process is stopped") >
+		    0);
 	all_well();
 	world_tick(&w, 10);
 	assert_int_equal(i->state, INCIDENT_REPAIRED);
@@ -199,7 +206,11 @@ static void test_engine_cooldown_is_explained(void **state)
 	const struct incident *i = world_incident(&w);
 	assert_string_equal(i->id, "i-0002");
 	assert_int_equal(i->state, INCIDENT_PLANNED);
-	assert_true(world_find(i, "guard", "restart db: waits: the service cools down after the last action (25 s more)") > 0);
+	assert_true(
+		world_find(
+			i, "guard",
+			"restart db: waits: the service cools down after the last action (25 s more)") >
+		0);
 	assert_int_equal(w.restarts, 1);
 	world_tick(&w, 24);
 	assert_int_equal(w.restarts, 1);
@@ -254,7 +265,9 @@ static void test_engine_approval_lifts_no_limit(void **state)
 	/* Approved while it is detached: the limits are asked again at that moment. */
 	w.hold_jobs = true;
 	w.facts[DB - 1].service = 99;
-	struct engine_input in = { .now_ns = w.now_ns, .facts = w.facts, .nr_facts = WORLD_SERVICES };
+	struct engine_input in = { .now_ns = w.now_ns,
+				   .facts = w.facts,
+				   .nr_facts = WORLD_SERVICES };
 	snprintf(w.facts[DB - 1].name, SERVICE_NAME_MAX, "other");
 	assert_int_equal(world_incident(&w)->plan.next, 0);
 	engine_tick(w.e, &in);
@@ -273,7 +286,8 @@ static void test_engine_reject_escalates(void **state)
 	world_start(&w);
 	slow_db();
 	world_tick(&w, 5);
-	assert_int_equal(engine_reject(w.e, w.now_ns, "i-0001", "anna", "we are\ndeploying", &p), 0);
+	assert_int_equal(engine_reject(w.e, w.now_ns, "i-0001", "anna", "we are\ndeploying", &p),
+			 0);
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(i->state, INCIDENT_ESCALATED);
 	assert_true(world_find(i, "rejected", "rejected by anna: we are deploying") > 0);
@@ -458,102 +472,6 @@ static void test_engine_down_waits_for_the_supervisor(void **state)
 	assert_int_equal(engine_stats(w.e)->repaired, 0);
 }
 
-/* ---- the model */
-
-static void with_model(void)
-{
-	w.config.llm.format = LLM_GEMINI;
-	snprintf(w.config.llm.model, sizeof(w.config.llm.model), "gemini-test");
-	snprintf(w.config.llm.key, sizeof(w.config.llm.key), "secret-key");
-	w.answer = (struct llm_answer){ .usable = true, .root = DB, .resource = FAULT_CLASS_LATENCY, .confidence = .9 };
-	snprintf(w.answer.action_id, sizeof(w.answer.action_id), "a2");
-	snprintf(w.answer.model, sizeof(w.answer.model), "gemini-test-001");
-	snprintf(w.answer.why, sizeof(w.answer.why), "db is stuck");
-	world_start(&w);
-}
-
-static void test_engine_follows_the_model_within_the_guard(void **state)
-{
-	(void)state;
-	with_model();
-	slow_db();
-	world_tick(&w, 4);
-	const struct incident *i = world_incident(&w);
-	assert_int_equal(w.asked, 1);
-	assert_int_equal(i->plan.by, PLANNER_GEMINI);
-	assert_string_equal(i->plan.model, "gemini-test-001");
-	assert_int_equal(i->plan.actions[0].kind, ACTION_RESTART);
-	/* Its choice is permitted but lacks witnesses: it waits, then the playbook's has its turn. */
-	assert_int_equal(w.restarts, 0);
-	world_tick(&w, 22);
-	assert_int_equal(w.restarts, 0);
-	assert_int_equal(w.resets, 1);
-	assert_int_equal(w.question.nr_evidence, 4);
-	assert_string_equal(w.question.incident, "i-0001");
-}
-
-static void test_engine_falls_back_when_the_model_fails(void **state)
-{
-	(void)state;
-	with_model();
-	w.answer = (struct llm_answer){ .because = "the model did not answer in time" };
-	w.armed = 1;
-	slow_db();
-	world_tick(&w, 4);
-	const struct incident *i = world_incident(&w);
-	assert_int_equal(i->plan.by, PLANNER_PLAYBOOK);
-	assert_string_equal(i->plan.fell_back_because, "the model did not answer in time");
-	assert_int_equal(w.resets, 1);
-	assert_int_equal(engine_stats(w.e)->plans_fell_back, 1);
-}
-
-static void test_engine_answer_without_evidence_is_noted(void **state)
-{
-	(void)state;
-	with_model();
-	slow_db();
-	w.diagnosis.nr_causes = 2;
-	w.diagnosis.causes[1] = (struct cause){ .service = AUTH, .name = "auth", .confidence = .2 };
-	w.answer.root = AUTH;
-	snprintf(w.answer.action_id, sizeof(w.answer.action_id), "a3"); /* reset_fault of auth: offered */
-	world_tick(&w, 4);
-	const struct incident *i = world_incident(&w);
-	assert_int_equal(i->plan.by, PLANNER_PLAYBOOK);
-	assert_non_null(strstr(i->plan.fell_back_because, "auth"));
-	assert_int_equal(w.last_target, DB);
-
-	/* With evidence near the first's it is followed. */
-	world_release(&w);
-	world_init(&w);
-	with_model();
-	slow_db();
-	w.diagnosis.nr_causes = 2;
-	w.diagnosis.causes[1] = (struct cause){ .service = AUTH, .name = "auth", .confidence = .8 };
-	w.answer.root = AUTH;
-	snprintf(w.answer.action_id, sizeof(w.answer.action_id), "a3");
-	world_tick(&w, 4);
-	assert_int_equal(world_incident(&w)->plan.by, PLANNER_GEMINI);
-	assert_int_equal(w.last_target, AUTH);
-}
-
-static void test_engine_late_answer_to_an_ended_incident_is_dropped(void **state)
-{
-	(void)state;
-	with_model();
-	w.hold_jobs = true;
-	slow_db();
-	world_tick(&w, 4);
-	all_well();
-	world_tick(&w, 5);
-	const struct incident *i = world_incident(&w);
-	assert_int_equal(i->state, INCIDENT_CLOSED);
-	w.hold_jobs = false;
-	world_jobs(&w);
-	assert_int_equal(i->state, INCIDENT_CLOSED);
-	assert_false(i->has_plan);
-	assert_int_equal(w.resets + w.restarts, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -576,10 +494,6 @@ int main(void)
 		T(test_engine_relapse_is_a_new_incident),
 		T(test_engine_full_worker_is_tried_again),
 		T(test_engine_down_waits_for_the_supervisor),
-		T(test_engine_follows_the_model_within_the_guard),
-		T(test_engine_falls_back_when_the_model_fails),
-		T(test_engine_answer_without_evidence_is_noted),
-		T(test_engine_late_answer_to_an_ended_incident_is_dropped),
 	};
 
 	return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -21,13 +21,23 @@ static char stopped(pid_t pid, uint64_t start_ticks)
 	return pid == 77 && start_ticks == 5 ? 'T' : 0;
 }
 
-static const struct service db = { .id = 2, .name = "db", .ports = { 8002 }, .nr_ports = 1, .pids = { 77, 78 },
-				   .nr_pids = 2, .supervised = true, .main_start_ticks = 5 };
+static const struct service db = { .id = 2,
+				   .name = "db",
+				   .ports = { 8002 },
+				   .nr_ports = 1,
+				   .pids = { 77, 78 },
+				   .nr_pids = 2,
+				   .supervised = true,
+				   .main_start_ticks = 5 };
 
-static const struct service_facts *tick(struct facts *f, unsigned at_s, struct service_sample sample,
-					struct edge_sample *edge)
+static const struct service_facts *tick(struct facts *f, unsigned at_s,
+					struct service_sample sample, struct edge_sample *edge)
 {
-	struct tick t = { .at_ns = at_s * S, .span_ns = S, .services = &sample, .nr_services = 1, .edges = edge,
+	struct tick t = { .at_ns = at_s * S,
+			  .span_ns = S,
+			  .services = &sample,
+			  .nr_services = 1,
+			  .edges = edge,
 			  .nr_edges = edge ? 1 : 0 };
 	size_t nr;
 
@@ -47,18 +57,23 @@ static void test_facts_silence_grows_until_an_answer(void **state)
 	(void)state;
 	assert_int_equal(facts_new(stopped, &f), 0);
 	looks = 0;
-	r = tick(f, 100, (struct service_sample){ .requests = 10, .status_class = { 0, 0, 8, 0, 0, 2 } }, NULL);
+	r = tick(f, 100,
+		 (struct service_sample){ .requests = 10, .status_class = { 0, 0, 8, 0, 0, 2 } },
+		 NULL);
 	assert_int_equal(r->silent_ns, 0);
 	assert_int_equal(r->window_failed, 2);
 	assert_int_equal(r->ports[0], 8002);
 	unsigned before = looks;
 	r = tick(f, 101, (struct service_sample){ .in_flight = 3, .oldest_ns = S / 10 }, NULL);
 	assert_true(r->silent_ns == S / 10);
-	r = tick(f, 104, (struct service_sample){ .in_flight = 3, .oldest_ns = 3 * S + S / 10 }, NULL);
+	r = tick(f, 104, (struct service_sample){ .in_flight = 3, .oldest_ns = 3 * S + S / 10 },
+		 NULL);
 	assert_true(r->silent_ns == 3 * S + S / 10);
 	assert_int_equal(r->process_state, 'T');
 	assert_true(looks > before);
-	r = tick(f, 105, (struct service_sample){ .requests = 1, .in_flight = 2, .oldest_ns = 4 * S }, NULL);
+	r = tick(f, 105,
+		 (struct service_sample){ .requests = 1, .in_flight = 2, .oldest_ns = 4 * S },
+		 NULL);
 	assert_int_equal(r->silent_ns, 0);
 	/* A request that was here before the last answer: silence counts from that answer. */
 	r = tick(f, 107, (struct service_sample){ .in_flight = 2, .oldest_ns = 6 * S }, NULL);
@@ -93,9 +108,11 @@ static void test_facts_probes_and_bounds(void **state)
 	assert_int_equal(facts_new(stopped, &f), 0);
 	tick(f, 1, (struct service_sample){ .requests = 1 }, NULL);
 	facts_report_probe(f, 2, true);
-	assert_int_equal(tick(f, 2, (struct service_sample){ .requests = 1 }, NULL)->probes_failing, 1);
+	assert_int_equal(tick(f, 2, (struct service_sample){ .requests = 1 }, NULL)->probes_failing,
+			 1);
 	facts_report_probe(f, 2, false);
-	assert_int_equal(tick(f, 3, (struct service_sample){ .requests = 1 }, NULL)->probes_failing, 0);
+	assert_int_equal(tick(f, 3, (struct service_sample){ .requests = 1 }, NULL)->probes_failing,
+			 0);
 
 	facts_begin(f, &t);
 	for (s.id = 1; s.id <= SERVICE_MAX; s.id++)
@@ -110,7 +127,8 @@ static void test_facts_real_process_state(void **state)
 {
 	(void)state;
 	assert_int_equal(facts_process_state(getpid(), 0), 'R');
-	assert_int_equal(facts_process_state(getpid(), 1), 0); /* another process under that number */
+	assert_int_equal(facts_process_state(getpid(), 1),
+			 0); /* another process under that number */
 	assert_int_equal(facts_process_state(0x7ffffff0, 0), 0);
 }
 

@@ -41,12 +41,27 @@ static int setup(void **state)
 	w.d.causes[0].service = DB;
 	strcpy(w.d.causes[0].name, "db");
 	/* Stopped, with requests waiting: two witnesses. */
-	w.db = (struct service_facts){ .service = DB, .name = "db", .supervised = true, .replicas = 1, .nr_pids = 1,
-				       .in_flight = 4, .oldest_ns = 4 * S, .silent_ns = 4 * S, .process_state = 'T' };
-	w.action = (struct action){ .id = "a2", .kind = ACTION_RESTART, .target = DB, .target_name = "db",
-				    .risk = 1, .reversible = true, .blast_ratio = 1 };
-	w.q = (struct guard_question){ .incident = 7, .mode = GUARD_AUTO_SAFE, .action = &w.action,
-				       .diagnosis = &w.d, .target = &w.db };
+	w.db = (struct service_facts){ .service = DB,
+				       .name = "db",
+				       .supervised = true,
+				       .replicas = 1,
+				       .nr_pids = 1,
+				       .in_flight = 4,
+				       .oldest_ns = 4 * S,
+				       .silent_ns = 4 * S,
+				       .process_state = 'T' };
+	w.action = (struct action){ .id = "a2",
+				    .kind = ACTION_RESTART,
+				    .target = DB,
+				    .target_name = "db",
+				    .risk = 1,
+				    .reversible = true,
+				    .blast_ratio = 1 };
+	w.q = (struct guard_question){ .incident = 7,
+				       .mode = GUARD_AUTO_SAFE,
+				       .action = &w.action,
+				       .diagnosis = &w.d,
+				       .target = &w.db };
 	*state = &w;
 	return 0;
 }
@@ -57,11 +72,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define expect(w, now, wanted, words)                                                    \
-	do {                                                                             \
-		struct guard_verdict _v = guard_check((w)->g, &(w)->q, (now));           \
-		assert_int_equal(_v.answer, wanted);                                     \
-		assert_non_null(strstr(_v.why, words));                                  \
+#define expect(w, now, wanted, words)                                          \
+	do {                                                                   \
+		struct guard_verdict _v = guard_check((w)->g, &(w)->q, (now)); \
+		assert_int_equal(_v.answer, wanted);                           \
+		assert_non_null(strstr(_v.why, words));                        \
 	} while (0)
 
 static void test_guard_allows_a_stopped_single_replica(void **state)
@@ -175,8 +190,13 @@ static void test_guard_blast_radius(void **state)
 	w->action.blast_ratio = .125;
 	expect(w, 100 * S, GUARD_ALLOW, "within");
 	/* A single one that serves: two witnesses, neither of which says that it does not. */
-	w->db = (struct service_facts){ .service = DB, .name = "db", .replicas = 1, .nr_pids = 1, .process_state = 'D',
-					.window_answered = 50, .window_caller_timeouts = 2 };
+	w->db = (struct service_facts){ .service = DB,
+					.name = "db",
+					.replicas = 1,
+					.nr_pids = 1,
+					.process_state = 'D',
+					.window_answered = 50,
+					.window_caller_timeouts = 2 };
 	w->action.blast_ratio = 1;
 	expect(w, 100 * S, GUARD_DENY, "they are serving");
 	w->db.window_failed = 25; /* half of them errors */

@@ -67,12 +67,17 @@ static void only(const cJSON *j, const char *const *names)
 
 static void test_incident_json_is_the_interface(void **state)
 {
-	static const char *const top[] = { "id", "state", "opened_at", "closed_at", "root_cause", "causes", "victims",
-					   "evidence", "plan", "guard", "actions", "verification", "timeline", NULL };
+	static const char *const top[] = { "id",         "state",  "opened_at", "closed_at",
+					   "root_cause", "causes", "victims",   "evidence",
+					   "plan",       "guard",  "actions",   "verification",
+					   "timeline",   NULL };
 	static const char *const cause[] = { "service", "resource", "confidence", "reasons", NULL };
-	static const char *const plan[] = { "by", "model", "action", "why", "fell_back_because", NULL };
+	static const char *const plan[] = { "by", "model", "action", "why", "fell_back_because",
+					    NULL };
 	static const char *const guard[] = { "allowed", "why", NULL };
-	static const char *const action[] = { "kind", "target", "started_at", "result", "undo", NULL };
+	static const char *const action[] = {
+		"kind", "target", "started_at", "result", "undo", NULL
+	};
 	static const char *const verification[] = { "result", "after_s", NULL };
 	static const char *const event[] = { "at", "since_onset_s", "event", "text", NULL };
 
@@ -113,10 +118,12 @@ static void test_incident_json_while_nothing_is_known(void **state)
 	CLEANUP(json_freep) cJSON *j = incident_to_json(&i);
 	assert_non_null(j);
 	assert_string_equal(json_str(j, "id"), "i-0007");
-	static const char *const null[] = { "closed_at", "root_cause", "plan", "guard", "verification" };
+	static const char *const null[] = { "closed_at", "root_cause", "plan", "guard",
+					    "verification" };
 	for (size_t k = 0; k < ARRAY_SIZE(null); k++)
 		assert_true(cJSON_IsNull(member(j, null[k])));
-	static const char *const empty[] = { "causes", "victims", "evidence", "actions", "timeline" };
+	static const char *const empty[] = { "causes", "victims", "evidence", "actions",
+					     "timeline" };
 	for (size_t k = 0; k < ARRAY_SIZE(empty); k++)
 		assert_int_equal(cJSON_GetArraySize(member(j, empty[k])), 0);
 }
@@ -148,7 +155,8 @@ static void test_report_tells_the_story_and_escapes(void **state)
 	snprintf(w.diagnosis.why, sizeof(w.diagnosis.why), "x");
 	world_sick(&w, DB, SCORER_FOREST);
 	world_diagnose(&w, DB, FAULT_CLASS_LATENCY, PRODUCT);
-	snprintf(w.diagnosis.causes[0].reasons[0], 160, "<script>alert(1)</script> | [x](http://evil)");
+	snprintf(w.diagnosis.causes[0].reasons[0], 160,
+		 "<script>alert(1)</script> | [x](http://evil)");
 	world_tick(&w, 4);
 	assert_int_equal(engine_report(w.e, "i-0001", &b), 0);
 	assert_non_null(strstr(b.data, "# Incident i-0001"));
@@ -188,12 +196,17 @@ static void test_archive_keeps_incident_and_audit(void **state)
 	(void)state;
 	world_start(&w);
 	repair_db();
-	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0001'", text, sizeof(text)), "repaired");
-	assert_string_equal(column("SELECT root FROM incidents", text, sizeof(text)), "db");
-	assert_string_equal(column("SELECT group_concat(event, ' ') FROM (SELECT event FROM audit ORDER BY seq)", text,
+	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0001'", text,
 				   sizeof(text)),
-			    "opened plan action outcome closed");
-	assert_non_null(strstr(column("SELECT json FROM audit WHERE event = 'action'", text, sizeof(text)), "\"undo\":"));
+			    "repaired");
+	assert_string_equal(column("SELECT root FROM incidents", text, sizeof(text)), "db");
+	assert_string_equal(
+		column("SELECT group_concat(event, ' ') FROM (SELECT event FROM audit ORDER BY seq)",
+		       text, sizeof(text)),
+		"opened plan action outcome closed");
+	assert_non_null(
+		strstr(column("SELECT json FROM audit WHERE event = 'action'", text, sizeof(text)),
+		       "\"undo\":"));
 	assert_int_equal(audit_verify(w.store, &nr, &bad), 0);
 	assert_int_equal(nr, 5);
 	assert_int_equal(engine_stats(w.e)->records_dropped + engine_stats(w.e)->records_failed, 0);
@@ -211,7 +224,8 @@ static void test_audit_shows_every_tampering(void **state)
 		{ "DELETE FROM audit WHERE seq = 2", 3 },
 		{ "DELETE FROM audit WHERE seq = 1", 2 },
 		{ "UPDATE audit SET seq = 9 WHERE seq = 5", 9 },
-		{ "UPDATE audit SET actor = actor || 'x', event = substr(event, 2) WHERE seq = 1", 1 },
+		{ "UPDATE audit SET actor = actor || 'x', event = substr(event, 2) WHERE seq = 1",
+		  1 },
 	};
 	uint64_t nr;
 	int64_t bad;
@@ -243,21 +257,27 @@ static void test_archive_next_life_goes_on(void **state)
 	world_sick(&w, AUTH, SCORER_FOREST);
 	world_diagnose(&w, AUTH, FAULT_CLASS_ERRORS, 0);
 	world_tick(&w, 2);
-	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0002'", text, sizeof(text)), "open");
+	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0002'", text,
+				   sizeof(text)),
+			    "open");
 
 	struct store *s = w.store;
 	world_release(&w);
 	world_init(&w);
 	w.store = s;
 	world_start(&w);
-	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0002'", text, sizeof(text)), "closed");
+	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0002'", text,
+				   sizeof(text)),
+			    "closed");
 	CLEANUP(json_freep) cJSON *j = NULL;
 	assert_int_equal(engine_incident_json(w.e, "i-0002", &j), 0);
 	assert_true(cJSON_IsString(member(j, "closed_at")));
 	const cJSON *t = member(j, "timeline");
 	const cJSON *last = cJSON_GetArrayItem(t, cJSON_GetArraySize(t) - 1);
 	assert_non_null(strstr(json_str(last, "text"), "the daemon that watched it has ended"));
-	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0001'", text, sizeof(text)), "repaired");
+	assert_string_equal(column("SELECT state FROM incidents WHERE id = 'i-0001'", text,
+				   sizeof(text)),
+			    "repaired");
 	/* The history is learned again, and numbers go on. */
 	world_sick(&w, DB, SCORER_FOREST);
 	world_diagnose(&w, DB, FAULT_CLASS_LATENCY, 0);
@@ -281,7 +301,10 @@ static void test_archive_writes_what_is_queued_at_the_end(void **state)
 	world_jobs(&w); /* as run.c does: what was handed over is run first */
 	world_release(&w);
 	w.store = s;
-	assert_string_equal(column("SELECT count(*) FROM audit WHERE event = 'mode' AND actor = 'anna'", text, sizeof(text)), "1");
+	assert_string_equal(
+		column("SELECT count(*) FROM audit WHERE event = 'mode' AND actor = 'anna'", text,
+		       sizeof(text)),
+		"1");
 	assert_string_equal(column("SELECT count(*) FROM incidents", text, sizeof(text)), "1");
 }
 
@@ -308,7 +331,9 @@ static void test_list_joins_memory_and_archive(void **state)
 	for (int k = 1; k <= 5; k++) {
 		char id[16], json[128];
 		snprintf(id, sizeof(id), "i-%04d", k);
-		snprintf(json, sizeof(json), "{\"id\":\"%s\",\"state\":\"closed\",\"closed_at\":\"x\",\"timeline\":[]}", id);
+		snprintf(json, sizeof(json),
+			 "{\"id\":\"%s\",\"state\":\"closed\",\"closed_at\":\"x\",\"timeline\":[]}",
+			 id);
 		assert_int_equal(archive_save(w.store, id, "closed", k, NULL, json), 0);
 	}
 	world_start(&w);

@@ -16,13 +16,16 @@ static struct diagnosis one_cause(enum fault_class class)
 {
 	struct diagnosis d = { .known = true, .nr_causes = 1 };
 
-	d.causes[0] = (struct cause){ .service = 2, .name = "db", .resource = class, .confidence = .8 };
+	d.causes[0] =
+		(struct cause){ .service = 2, .name = "db", .resource = class, .confidence = .8 };
 	return d;
 }
 
 static struct service_facts db_facts(void)
 {
-	return (struct service_facts){ .service = 2, .name = "db", .supervised = true, .replicas = 1, .nr_pids = 1 };
+	return (struct service_facts){
+		.service = 2, .name = "db", .supervised = true, .replicas = 1, .nr_pids = 1
+	};
 }
 
 /* "reset_fault db, restart db, escalate db" */
@@ -77,10 +80,12 @@ static void test_actions_restart_only_where_supervised_and_alive(void **state)
 
 	(void)state;
 	f.supervised = false;
-	assert_string_equal(kinds(a, actions_enumerate(&d, &f, 1, a)), "reset_fault db, noop db, escalate db");
+	assert_string_equal(kinds(a, actions_enumerate(&d, &f, 1, a)),
+			    "reset_fault db, noop db, escalate db");
 	f.supervised = true;
 	f.nr_pids = 0;
-	assert_string_equal(kinds(a, actions_enumerate(&d, &f, 1, a)), "reset_fault db, noop db, escalate db");
+	assert_string_equal(kinds(a, actions_enumerate(&d, &f, 1, a)),
+			    "reset_fault db, noop db, escalate db");
 	/* Gone altogether: nobody to act on. */
 	assert_string_equal(kinds(a, actions_enumerate(&d, NULL, 0, a)), "escalate db");
 	d.nr_causes = 0;
@@ -118,7 +123,8 @@ static void test_playbook_unresponsive_by_process_state(void **state)
 	f.silent_ns = 4 * S;
 	for (const char *s = "TtD"; *s; s++) {
 		f.process_state = *s;
-		assert_string_equal(ordered(&d, &f, 1, NULL), "restart db, reset_fault db, escalate db");
+		assert_string_equal(ordered(&d, &f, 1, NULL),
+				    "restart db, reset_fault db, escalate db");
 	}
 	f.process_state = 'R';
 	f.cpu_cores = 1;
@@ -149,7 +155,8 @@ static void test_playbook_learns_from_history(void **state)
 	/* Having found nothing is no failure. */
 	history_add(&h, "db", FAULT_CLASS_ERRORS, ACTION_RESET_FAULT, HISTORY_NOTHING);
 	assert_string_equal(ordered(&d, &f, 1, &h), "reset_fault db, restart db, escalate db");
-	const struct history_entry *e = history_entry_find(&h, "db", FAULT_CLASS_LATENCY, ACTION_RESTART);
+	const struct history_entry *e =
+		history_entry_find(&h, "db", FAULT_CLASS_LATENCY, ACTION_RESTART);
 	assert_int_equal(e->tried, 2);
 	assert_int_equal(e->verified, 1);
 	assert_int_equal(e->failed, 1);
@@ -164,11 +171,14 @@ static void test_playbook_lower_causes_need_evidence(void **state)
 	f[1].service = 3;
 	strcpy(f[1].name, "auth");
 	d.nr_causes = 2;
-	d.causes[1] = (struct cause){ .service = 3, .name = "auth", .resource = FAULT_CLASS_LATENCY, .confidence = .3 };
+	d.causes[1] = (struct cause){
+		.service = 3, .name = "auth", .resource = FAULT_CLASS_LATENCY, .confidence = .3
+	};
 	assert_string_equal(ordered(&d, f, 2, NULL), "reset_fault db, restart db, escalate db");
 	d.causes[1].confidence = .7;
-	assert_string_equal(ordered(&d, f, 2, NULL),
-			    "reset_fault db, restart db, reset_fault auth, restart auth, escalate db");
+	assert_string_equal(
+		ordered(&d, f, 2, NULL),
+		"reset_fault db, restart db, reset_fault auth, restart auth, escalate db");
 	assert_true(playbook_near(&d, 3));
 	assert_false(playbook_near(&d, 4));
 }

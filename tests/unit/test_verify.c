@@ -47,7 +47,7 @@ static void test_verify_old_good_ticks_slide_out(void **state)
 
 	(void)state;
 	verify_start(&v, 0);
-	for (unsigned i = 0; i < 60; i++) /* two good in every three is five or six of eight: choose five */
+	for (unsigned i = 0; i < 60; i++) /* four of eight, for ever */
 		assert_int_equal(step(&v, 5 + i, i % 2 ? GOOD : BAD), VERIFY_PENDING);
 }
 

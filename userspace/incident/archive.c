@@ -9,14 +9,15 @@
 #include "base/json.h"
 #include "base/util.h"
 
-int archive_save(struct store *s, const char *id, const char *state, int64_t opened_ms, const char *root,
-		 const char *json)
+int archive_save(struct store *s, const char *id, const char *state, int64_t opened_ms,
+		 const char *root, const char *json)
 {
-	return store_run(s,
-			 "INSERT INTO incidents(id, state, opened_at, root, json) VALUES(?1, ?2, ?3, ?4, ?5) "
-			 "ON CONFLICT(id) DO UPDATE SET state = excluded.state, root = excluded.root, "
-			 "json = excluded.json",
-			 "ttitt", id, state, opened_ms, root, json);
+	return store_run(
+		s,
+		"INSERT INTO incidents(id, state, opened_at, root, json) VALUES(?1, ?2, ?3, ?4, ?5) "
+		"ON CONFLICT(id) DO UPDATE SET state = excluded.state, root = excluded.root, "
+		"json = excluded.json",
+		"ttitt", id, state, opened_ms, root, json);
 }
 
 static int parse_row(const struct store_row *row, int column, cJSON **ret)
@@ -36,7 +37,8 @@ static int take_one(const struct store_row *row, void *ctx)
 int archive_load(struct store *s, const char *id, cJSON **ret)
 {
 	CLEANUP(json_freep) cJSON *found = NULL;
-	int err = store_query(s, "SELECT json FROM incidents WHERE id = ?1", take_one, &found, "t", id);
+	int err = store_query(s, "SELECT json FROM incidents WHERE id = ?1", take_one, &found, "t",
+			      id);
 
 	if (err)
 		return err;
@@ -55,8 +57,9 @@ static int take_number(const struct store_row *row, void *ctx)
 int archive_last_nr(struct store *s, uint32_t *ret)
 {
 	int64_t nr = 0;
-	int err = store_query(s, "SELECT coalesce(max(CAST(substr(id, 3) AS INTEGER)), 0) FROM incidents", take_number,
-			      &nr, "");
+	int err = store_query(
+		s, "SELECT coalesce(max(CAST(substr(id, 3) AS INTEGER)), 0) FROM incidents",
+		take_number, &nr, "");
 
 	if (err)
 		return err;
@@ -83,11 +86,12 @@ int archive_list(struct store *s, uint32_t before, const char *state, unsigned l
 	CLEANUP(json_freep) cJSON *list = cJSON_CreateArray();
 	if (!list)
 		return -ENOMEM;
-	int err = store_query(s,
-			      "SELECT json FROM incidents WHERE (?1 = 0 OR CAST(substr(id, 3) AS INTEGER) < ?1) "
-			      "AND (?2 IS NULL OR state = ?2) ORDER BY CAST(substr(id, 3) AS INTEGER) DESC LIMIT ?3",
-			      take_item, list, "iti", (int64_t)before, state,
-			      (int64_t)MIN(limit, (unsigned)ARCHIVE_LIST_MAX));
+	int err = store_query(
+		s,
+		"SELECT json FROM incidents WHERE (?1 = 0 OR CAST(substr(id, 3) AS INTEGER) < ?1) "
+		"AND (?2 IS NULL OR state = ?2) ORDER BY CAST(substr(id, 3) AS INTEGER) DESC LIMIT ?3",
+		take_item, list, "iti", (int64_t)before, state,
+		(int64_t)MIN(limit, (unsigned)ARCHIVE_LIST_MAX));
 	if (err)
 		return err;
 	*ret = TAKE_PTR(list);
@@ -99,7 +103,8 @@ static int close_one(struct store *s, cJSON *i, int64_t now_ms)
 	char at[CLOCK_TEXT_SIZE];
 	const char *id = json_str(i, "id"), *state = json_str(i, "state");
 	bool escalated = state && !strcmp(state, "escalated");
-	cJSON *timeline = cJSON_GetObjectItemCaseSensitive(i, "timeline"), *e = cJSON_CreateObject();
+	cJSON *timeline = cJSON_GetObjectItemCaseSensitive(i, "timeline"),
+	      *e = cJSON_CreateObject();
 
 	if (!id || !cJSON_IsArray(timeline) || !e || !cJSON_AddItemToArray(timeline, e)) {
 		cJSON_Delete(e);
@@ -109,7 +114,9 @@ static int close_one(struct store *s, cJSON *i, int64_t now_ms)
 	cJSON_AddStringToObject(e, "at", at);
 	cJSON_AddNullToObject(e, "since_onset_s");
 	cJSON_AddStringToObject(e, "event", "closed");
-	cJSON_AddStringToObject(e, "text", "closed: the daemon that watched it has ended, and how it went on was not seen");
+	cJSON_AddStringToObject(
+		e, "text",
+		"closed: the daemon that watched it has ended, and how it went on was not seen");
 	cJSON_ReplaceItemInObjectCaseSensitive(i, "closed_at", cJSON_CreateString(at));
 	/* That people were called stays true; everything else that had no end is simply closed. */
 	if (!escalated)
@@ -129,14 +136,14 @@ int archive_close_left_open(struct store *s, int64_t now_ms)
 
 	if (!list)
 		return -ENOMEM;
-	int err = store_query(s,
-			      "SELECT json FROM incidents WHERE state NOT IN ('repaired', 'closed') AND "
-			      "json_valid(json) AND json_extract(json, '$.closed_at') IS NULL",
-			      take_item, list, "");
+	int err = store_query(
+		s,
+		"SELECT json FROM incidents WHERE state NOT IN ('repaired', 'closed') AND "
+		"json_valid(json) AND json_extract(json, '$.closed_at') IS NULL",
+		take_item, list, "");
 	if (err)
 		return err;
-	cJSON_ArrayForEach(i, list)
-	{
+	cJSON_ArrayForEach(i, list) {
 		err = close_one(s, i, now_ms);
 		if (err && err != -EBADMSG)
 			return err;
@@ -150,7 +157,8 @@ static int take_outcome(const struct store_row *row, void *ctx)
 	CLEANUP(json_freep) cJSON *j = NULL;
 	if (parse_row(row, 0, &j))
 		return 0;
-	const char *service = json_str(j, "service"), *class = json_str(j, "class"), *kind = json_str(j, "kind");
+	const char *service = json_str(j, "service"), *class = json_str(j, "class"),
+		   *kind = json_str(j, "kind");
 
 	for (int c = 0; service && class && kind && c <= FAULT_CLASS_DOWN; c++)
 		for (int k = 0; k < NR_ACTION_KINDS; k++)
@@ -163,8 +171,9 @@ static int take_outcome(const struct store_row *row, void *ctx)
 
 int archive_history(struct store *s, struct history *h)
 {
-	return store_query(s,
-			   "SELECT json FROM (SELECT seq, json FROM audit WHERE event = 'outcome' ORDER BY seq DESC "
-			   "LIMIT ?1) ORDER BY seq",
-			   take_outcome, h, "i", (int64_t)HISTORY_MAX);
+	return store_query(
+		s,
+		"SELECT json FROM (SELECT seq, json FROM audit WHERE event = 'outcome' ORDER BY seq DESC "
+		"LIMIT ?1) ORDER BY seq",
+		take_outcome, h, "i", (int64_t)HISTORY_MAX);
 }

@@ -21,8 +21,8 @@
 #define ARCHIVE_LIST_MAX 256
 
 /** archive_save() - insert or replace one incident. 0 or the store's error. */
-int archive_save(struct store *s, const char *id, const char *state, int64_t opened_ms, const char *root,
-		 const char *json);
+int archive_save(struct store *s, const char *id, const char *state, int64_t opened_ms,
+		 const char *root, const char *json);
 
 /** archive_load() - 0, -ENOENT, -ENOMEM, -EBADMSG (not our JSON any more) or the store's error. @ret is the caller's. */
 int archive_load(struct store *s, const char *id, cJSON **ret);
@@ -46,7 +46,8 @@ int archive_close_left_open(struct store *s, int64_t now_ms);
 int archive_history(struct store *s, struct history *h);
 
 /** audit_append() - one entry more. @json: an object's text. 0 or the store's error; nothing is written then. */
-int audit_append(struct store *s, int64_t at_ms, const char *actor, const char *event, const char *json);
+int audit_append(struct store *s, int64_t at_ms, const char *actor, const char *event,
+		 const char *json);
 
 /**
  * audit_verify() - walk the chain.

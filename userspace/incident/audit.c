@@ -24,8 +24,8 @@ static void feed(crypto_generichash_state *h, const char *s)
 	crypto_generichash_update(h, (const unsigned char *)s, len);
 }
 
-static void link_hash(const char *before, int64_t seq, int64_t at_ms, const char *actor, const char *event,
-		      const char *json, char ret[static AUDIT_HASH_SIZE])
+static void link_hash(const char *before, int64_t seq, int64_t at_ms, const char *actor,
+		      const char *event, const char *json, char ret[static AUDIT_HASH_SIZE])
 {
 	crypto_generichash_state h;
 	unsigned char hash[HASH_BYTES];
@@ -58,20 +58,25 @@ static int take_last(const struct store_row *row, void *ctx)
 	return 0;
 }
 
-static int append_locked(struct store *s, int64_t at_ms, const char *actor, const char *event, const char *json)
+static int append_locked(struct store *s, int64_t at_ms, const char *actor, const char *event,
+			 const char *json)
 {
 	struct last last = { 0 };
 	char hash[AUDIT_HASH_SIZE];
 
-	int err = store_query(s, "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", take_last, &last, "");
+	int err = store_query(s, "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", take_last,
+			      &last, "");
 	if (err)
 		return err;
 	link_hash(last.seq ? last.hash : genesis, last.seq + 1, at_ms, actor, event, json, hash);
-	return store_run(s, "INSERT INTO audit(seq, at, actor, event, json, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-			 "iitttt", last.seq + 1, at_ms, actor, event, json, hash);
+	return store_run(
+		s,
+		"INSERT INTO audit(seq, at, actor, event, json, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+		"iitttt", last.seq + 1, at_ms, actor, event, json, hash);
 }
 
-int audit_append(struct store *s, int64_t at_ms, const char *actor, const char *event, const char *json)
+int audit_append(struct store *s, int64_t at_ms, const char *actor, const char *event,
+		 const char *json)
 {
 	if (sodium_init() < 0)
 		return -EIO;
@@ -100,8 +105,8 @@ static int check_link(const struct store_row *row, void *ctx)
 	int64_t seq = store_int(row, 0);
 
 	w->nr++;
-	link_hash(w->started ? w->hash : genesis, seq, store_int(row, 1), store_text(row, 2), store_text(row, 3),
-		  store_text(row, 4), hash);
+	link_hash(w->started ? w->hash : genesis, seq, store_int(row, 1), store_text(row, 2),
+		  store_text(row, 3), store_text(row, 4), hash);
 	if (seq != w->seq + 1 || strcmp(hash, store_text(row, 5)) != 0) {
 		w->bad = seq;
 		return -EBADMSG;
@@ -118,7 +123,8 @@ int audit_verify(struct store *s, uint64_t *nr, int64_t *bad_seq)
 
 	if (sodium_init() < 0)
 		return -EIO;
-	int err = store_query(s, "SELECT seq, at, actor, event, json, hash FROM audit ORDER BY seq", check_link, &w, "");
+	int err = store_query(s, "SELECT seq, at, actor, event, json, hash FROM audit ORDER BY seq",
+			      check_link, &w, "");
 	*nr = w.nr;
 	*bad_seq = w.bad;
 	return err;

@@ -9,22 +9,29 @@
 
 const char *incident_state_name(enum incident_state s)
 {
-	static const char *const names[NR_INCIDENT_STATES] = { "open",	    "planned",	"awaiting_approval", "acting",
-							       "verifying", "repaired", "escalated",	     "closed" };
+	static const char *const names[NR_INCIDENT_STATES] = {
+		"open",      "planned",  "awaiting_approval", "acting",
+		"verifying", "repaired", "escalated",         "closed"
+	};
 
 	return s < NR_INCIDENT_STATES ? names[s] : "unknown";
 }
 
 const char *incident_result_name(enum incident_result r)
 {
-	static const char *const names[] = { "none", "pending", "verified", "failed", "unverified", "healed" };
+	static const char *const names[] = { "none",   "pending",    "verified",
+					     "failed", "unverified", "healed" };
 
 	return r < ARRAY_SIZE(names) ? names[r] : "unknown";
 }
 
 void incident_init(struct incident *i, uint32_t nr, uint64_t now_ns, int64_t wall_ms)
 {
-	*i = (struct incident){ .nr = nr, .live = true, .opened_ns = now_ns, .onset_ns = now_ns, .dirty = true,
+	*i = (struct incident){ .nr = nr,
+				.live = true,
+				.opened_ns = now_ns,
+				.onset_ns = now_ns,
+				.dirty = true,
 				.unsaved = true };
 	i->wall_offset_ms = wall_ms - (int64_t)(now_ns / NSEC_PER_MSEC);
 	snprintf(i->id, sizeof(i->id), "i-%04u", nr);
@@ -104,5 +111,7 @@ bool incident_acted(const struct incident *i)
 
 const struct cause *incident_root(const struct incident *i)
 {
-	return i->has_diagnosis && i->diagnosis.known && i->diagnosis.nr_causes ? &i->diagnosis.causes[0] : NULL;
+	return i->has_diagnosis && i->diagnosis.known && i->diagnosis.nr_causes ?
+		&i->diagnosis.causes[0] :
+		NULL;
 }

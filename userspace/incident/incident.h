@@ -50,7 +50,7 @@ const char *incident_state_name(enum incident_state s);
 
 /* How it ended, for verification.result beyond what verify.h says. */
 enum incident_result {
-	INCIDENT_RESULT_NONE,       /* JSON null */
+	INCIDENT_RESULT_NONE, /* JSON null */
 	INCIDENT_RESULT_PENDING,
 	INCIDENT_RESULT_VERIFIED,
 	INCIDENT_RESULT_FAILED,
@@ -61,11 +61,11 @@ enum incident_result {
 const char *incident_result_name(enum incident_result r);
 
 struct incident_evidence {
-	char id[8];                 /* "e1" … */
+	char id[8]; /* "e1" … */
 	uint32_t service;
 	char service_name[SERVICE_NAME_MAX];
 	uint64_t at_ns;
-	char source[24];            /* "detector", "alertmanager", "analyze" */
+	char source[24]; /* "detector", "alertmanager", "analyze" */
 	enum scorer scorer;
 	double score, classic_score, threshold;
 	bool has_feature;
@@ -79,7 +79,7 @@ struct incident_action {
 	uint32_t target;
 	char target_name[SERVICE_NAME_MAX];
 	uint64_t started_ns, done_ns;
-	bool done, acted;           /* acted: something was changed */
+	bool done, acted; /* acted: something was changed */
 	int err;
 	char result[INCIDENT_TEXT_MAX];
 	char undo[128];
@@ -87,7 +87,8 @@ struct incident_action {
 
 struct incident_event {
 	uint64_t at_ns;
-	const char *event;          /* static: "onset" "anomaly" "joined" "diagnosis" "plan" "guard" "approved" "rejected"
+	const char *
+		event; /* static: "onset" "anomaly" "joined" "diagnosis" "plan" "guard" "approved" "rejected"
 				     * "action_started" "action_done" "recovered" "verified" "failed" "unverified"
 				     * "healed" "escalated" "closed" "note" */
 	char text[INCIDENT_TEXT_MAX];
@@ -95,24 +96,24 @@ struct incident_event {
 
 /* An alert of somebody else's that is firing. */
 struct incident_external {
-	char key[72];               /* its fingerprint or service name */
-	uint64_t until_ns;          /* dropped then, when it was neither repeated nor resolved */
+	char key[72];      /* its fingerprint or service name */
+	uint64_t until_ns; /* dropped then, when it was neither repeated nor resolved */
 };
 
 struct incident {
 	uint32_t nr;
-	char id[INCIDENT_ID_SIZE];  /* "i-0004" */
+	char id[INCIDENT_ID_SIZE]; /* "i-0004" */
 	enum incident_state state;
-	bool live;                  /* still driven; a finished incident is only a record */
-	int64_t wall_offset_ms;     /* wall time = at_ns / 1e6 + this; fixed at opening */
+	bool live;              /* still driven; a finished incident is only a record */
+	int64_t wall_offset_ms; /* wall time = at_ns / 1e6 + this; fixed at opening */
 	uint64_t opened_ns, closed_ns, onset_ns;
 
 	struct diagnosis diagnosis; /* the one in force; known: causes[0] is the root */
 	bool has_diagnosis;
-	bool external_diagnosis;    /* it only repeats what an outside alert says */
-	uint32_t settled_root;      /* that the plan was made for; 0: none */
-	unsigned root_streak;       /* ticks in a row with the same root */
-	uint32_t rival_root;        /* another root that a later diagnosis names while we act; noted once */
+	bool external_diagnosis; /* it only repeats what an outside alert says */
+	uint32_t settled_root;   /* that the plan was made for; 0: none */
+	unsigned root_streak;    /* ticks in a row with the same root */
+	uint32_t rival_root; /* another root that a later diagnosis names while we act; noted once */
 
 	uint32_t members[INCIDENT_MEMBERS_MAX]; /* services whose anomalies belong here */
 	size_t nr_members;
@@ -124,35 +125,36 @@ struct incident {
 	bool has_plan;
 	struct plan plan;
 	bool has_guard;
-	struct guard_verdict guard; /* its last word; sentences are static */
+	struct guard_verdict guard;         /* its last word; sentences are static */
 	char guard_text[INCIDENT_TEXT_MAX]; /* the sentence with figures, as in the timeline */
-	bool approved;              /* the candidate whose turn it is */
+	bool approved;                      /* the candidate whose turn it is */
 
 	struct incident_action actions[INCIDENT_ACTIONS_MAX];
 	size_t nr_actions;
 	struct verify verify;
 	enum incident_result result;
-	uint64_t recovered_ns;      /* first good tick of the run that verified it */
+	uint64_t recovered_ns; /* first good tick of the run that verified it */
 	uint64_t verified_ns;
 
 	struct incident_event timeline[INCIDENT_TIMELINE_MAX];
 	size_t nr_timeline;
-	unsigned dropped;           /* entries that no list had room for */
+	unsigned dropped; /* entries that no list had room for */
 
 	/* The engine's own book-keeping. */
-	bool dirty;                 /* changed since ops.changed() was told */
-	bool unsaved;               /* changed since it was handed to the store */
-	bool planning;              /* a model is being asked */
-	uint64_t job;               /* the job it waits for; 0: none */
-	uint64_t wait_since_ns;     /* asking the guard for this candidate since */
-	uint64_t calm_since_ns;     /* all members calm since; 0: not */
+	bool dirty;             /* changed since ops.changed() was told */
+	bool unsaved;           /* changed since it was handed to the store */
+	bool planning;          /* a model is being asked */
+	uint64_t job;           /* the job it waits for; 0: none */
+	uint64_t wait_since_ns; /* asking the guard for this candidate since */
+	uint64_t calm_since_ns; /* all members calm since; 0: not */
 };
 
 /** incident_trim() - takes a character that a length limit has cut in two off the end of @text. */
 void incident_trim(char *text);
 
 /** incident_note() - add to the timeline; marks it dirty. @event must be static. */
-void incident_note(struct incident *i, uint64_t at_ns, const char *event, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void incident_note(struct incident *i, uint64_t at_ns, const char *event, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
 
 /** incident_has_member() - does @service belong to it? */
 bool incident_has_member(const struct incident *i, uint32_t service);

@@ -24,12 +24,15 @@ static cJSON *check(struct maker *m, cJSON *j)
 
 static void add_text(struct maker *m, cJSON *to, const char *name, const char *text)
 {
-	check(m, text && *text ? cJSON_AddStringToObject(to, name, text) : cJSON_AddNullToObject(to, name));
+	check(m,
+	      text && *text ? cJSON_AddStringToObject(to, name, text) :
+			      cJSON_AddNullToObject(to, name));
 }
 
 static void add_number(struct maker *m, cJSON *to, const char *name, double v)
 {
-	check(m, isfinite(v) ? cJSON_AddNumberToObject(to, name, v) : cJSON_AddNullToObject(to, name));
+	check(m,
+	      isfinite(v) ? cJSON_AddNumberToObject(to, name, v) : cJSON_AddNullToObject(to, name));
 }
 
 static void add_time(struct maker *m, cJSON *to, const char *name, uint64_t at_ns)
@@ -39,13 +42,16 @@ static void add_time(struct maker *m, cJSON *to, const char *name, uint64_t at_n
 	if (!at_ns)
 		check(m, cJSON_AddNullToObject(to, name));
 	else
-		add_text(m, to, name, clock_format((int64_t)(at_ns / NSEC_PER_MSEC) + m->i->wall_offset_ms, text));
+		add_text(m, to, name,
+			 clock_format((int64_t)(at_ns / NSEC_PER_MSEC) + m->i->wall_offset_ms,
+				      text));
 }
 
 /* Three places: finer than a tick, and no tail of a binary fraction. */
 static double seconds(uint64_t from_ns, uint64_t to_ns)
 {
-	double s = to_ns >= from_ns ? (double)(to_ns - from_ns) / 1e9 : -((double)(from_ns - to_ns) / 1e9);
+	double s = to_ns >= from_ns ? (double)(to_ns - from_ns) / 1e9 :
+				      -((double)(from_ns - to_ns) / 1e9);
 
 	return round(s * 1000) / 1000;
 }
@@ -73,7 +79,8 @@ static void fill_cause(struct maker *m, cJSON *o, const struct cause *c)
 	add_number(m, o, "confidence", places(c->confidence, 1000));
 	cJSON *reasons = check(m, cJSON_AddArrayToObject(o, "reasons"));
 	for (size_t k = 0; k < c->nr_reasons; k++)
-		check(m, cJSON_AddItemToArray(reasons, cJSON_CreateString(c->reasons[k])) ? o : NULL);
+		check(m,
+		      cJSON_AddItemToArray(reasons, cJSON_CreateString(c->reasons[k])) ? o : NULL);
 }
 
 static void add_diagnosis(struct maker *m, cJSON *o)
@@ -90,7 +97,9 @@ static void add_diagnosis(struct maker *m, cJSON *o)
 		fill_cause(m, append(m, causes), &d->causes[k]);
 	cJSON *victims = check(m, cJSON_AddArrayToObject(o, "victims"));
 	for (size_t k = 0; m->i->has_diagnosis && k < d->nr_victims; k++)
-		check(m, cJSON_AddItemToArray(victims, cJSON_CreateString(d->victims[k].name)) ? o : NULL);
+		check(m,
+		      cJSON_AddItemToArray(victims, cJSON_CreateString(d->victims[k].name)) ? o :
+											      NULL);
 }
 
 static void add_evidence(struct maker *m, cJSON *o)

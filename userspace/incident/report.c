@@ -39,8 +39,7 @@ static int add_root(const cJSON *i, struct buf *to)
 	if (!err)
 		err = buf_addf(to, "**%s**, %s, confidence %.2f.\n\n", json_str(root, "service"),
 			       json_str(root, "resource"), json_num(root, "confidence", 0));
-	cJSON_ArrayForEach(r, cJSON_GetObjectItemCaseSensitive(root, "reasons"))
-	{
+	cJSON_ArrayForEach(r, cJSON_GetObjectItemCaseSensitive(root, "reasons")) {
 		if (!err)
 			err = buf_addstr(to, "- ");
 		if (!err)
@@ -57,10 +56,10 @@ static int add_victims(const cJSON *i, struct buf *to)
 	int err = buf_addstr(to, "\n## Victims\n\n");
 	bool any = false;
 
-	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(i, "victims"))
-	{
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(i, "victims")) {
 		if (!err)
-			err = buf_addf(to, "- %s\n", cJSON_GetStringValue(v) ? cJSON_GetStringValue(v) : "?");
+			err = buf_addf(to, "- %s\n",
+				       cJSON_GetStringValue(v) ? cJSON_GetStringValue(v) : "?");
 		any = true;
 	}
 	return err || any ? err : buf_addstr(to, "None seen.\n");
@@ -77,14 +76,15 @@ static int add_plan(const cJSON *i, struct buf *to)
 		if (!err)
 			err = add_line(to, "Why", json_str(plan, "why"));
 		if (!err && json_str(plan, "fell_back_because"))
-			err = add_line(to, "Fell back because", json_str(plan, "fell_back_because"));
+			err = add_line(to, "Fell back because",
+				       json_str(plan, "fell_back_because"));
 	}
 	if (!err && cJSON_IsObject(guard))
 		err = add_line(to, "Guard", json_str(guard, "why"));
-	cJSON_ArrayForEach(a, cJSON_GetObjectItemCaseSensitive(i, "actions"))
-	{
+	cJSON_ArrayForEach(a, cJSON_GetObjectItemCaseSensitive(i, "actions")) {
 		if (!err)
-			err = buf_addf(to, "- %s of %s: ", json_str(a, "kind"), json_str(a, "target"));
+			err = buf_addf(to, "- %s of %s: ", json_str(a, "kind"),
+				       json_str(a, "target"));
 		if (!err)
 			err = add_plain(to, json_str(a, "result"));
 		if (!err)
@@ -96,13 +96,14 @@ static int add_plan(const cJSON *i, struct buf *to)
 static int add_timeline(const cJSON *i, struct buf *to)
 {
 	const cJSON *e;
-	int err = buf_addstr(to, "\n## Timeline\n\n| time | s since onset | event | what |\n| --- | ---: | --- | --- |\n");
+	int err = buf_addstr(
+		to,
+		"\n## Timeline\n\n| time | s since onset | event | what |\n| --- | ---: | --- | --- |\n");
 
-	cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(i, "timeline"))
-	{
+	cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(i, "timeline")) {
 		if (!err)
-			err = buf_addf(to, "| %s | %.1f | %s | ", json_str(e, "at"), json_num(e, "since_onset_s", 0),
-				       json_str(e, "event"));
+			err = buf_addf(to, "| %s | %.1f | %s | ", json_str(e, "at"),
+				       json_num(e, "since_onset_s", 0), json_str(e, "event"));
 		if (!err)
 			err = add_plain(to, json_str(e, "text"));
 		if (!err)
@@ -126,7 +127,8 @@ int incident_report_markdown(const cJSON *i, struct buf *to)
 	if (!err)
 		err = add_line(to, "Closed", json_str(i, "closed_at"));
 	if (!err)
-		err = add_line(to, "Verification", cJSON_IsObject(v) ? json_str(v, "result") : NULL);
+		err = add_line(to, "Verification",
+			       cJSON_IsObject(v) ? json_str(v, "result") : NULL);
 	if (!err)
 		err = add_root(i, to);
 	if (!err)

@@ -17,22 +17,28 @@
 #include "diagnose/diagnosis.h"
 #include "remediate/facts.h"
 
-#define ACTIONS_MAX 12        /* candidates of one incident */
-#define ACTION_CAUSES_MAX 3   /* so many of the ranked causes get candidates */
+#define ACTIONS_MAX 12      /* candidates of one incident */
+#define ACTION_CAUSES_MAX 3 /* so many of the ranked causes get candidates */
 
-enum action_kind { ACTION_RESET_FAULT, ACTION_RESTART, ACTION_NOOP, ACTION_ESCALATE, NR_ACTION_KINDS };
+enum action_kind {
+	ACTION_RESET_FAULT,
+	ACTION_RESTART,
+	ACTION_NOOP,
+	ACTION_ESCALATE,
+	NR_ACTION_KINDS
+};
 
 struct action {
-	char id[8];               /* "a1" …: what a planner answers with */
+	char id[8]; /* "a1" …: what a planner answers with */
 	enum action_kind kind;
-	uint32_t target;          /* service id; 0 for escalate without a root */
+	uint32_t target; /* service id; 0 for escalate without a root */
 	char target_name[SERVICE_NAME_MAX];
-	int risk;                 /* 0 (touches nothing of the user's) .. 3 */
+	int risk; /* 0 (touches nothing of the user's) .. 3 */
 	bool reversible;
-	double blast_ratio;       /* share of the target's replicas that it takes away for a moment */
-	char precondition[128];   /* sentence */
-	char expected[128];       /* sentence: what should be seen afterwards */
-	char undo[128];           /* sentence: how it is taken back, or why there is nothing to take back */
+	double blast_ratio;     /* share of the target's replicas that it takes away for a moment */
+	char precondition[128]; /* sentence */
+	char expected[128];     /* sentence: what should be seen afterwards */
+	char undo[128]; /* sentence: how it is taken back, or why there is nothing to take back */
 };
 
 /** action_kind_name() - "reset_fault", "restart", "noop", "escalate". */
@@ -43,8 +49,8 @@ const char *action_kind_name(enum action_kind k);
  * @ret: ACTIONS_MAX entries; always ends with one escalate.
  * Returns how many. A cause without facts (it has gone) gets no candidates.
  */
-size_t actions_enumerate(const struct diagnosis *d, const struct service_facts *facts, size_t nr_facts,
-			 struct action *ret);
+size_t actions_enumerate(const struct diagnosis *d, const struct service_facts *facts,
+			 size_t nr_facts, struct action *ret);
 
 /** action_find() - by id; NULL where it was not offered. */
 const struct action *action_find(const struct action *list, size_t nr, const char *id);

@@ -40,8 +40,8 @@ static int learn_from_store(struct engine *e, uint64_t now_ns)
 	return err ? err : archive_history(e->store, &e->history);
 }
 
-int engine_new(const struct engine_config *config, const struct engine_ops *ops, struct store *store,
-	       uint64_t now_ns, struct engine **ret)
+int engine_new(const struct engine_config *config, const struct engine_ops *ops,
+	       struct store *store, uint64_t now_ns, struct engine **ret)
 {
 	CLEANUP(engine_freep) struct engine *e = calloc(1, sizeof(*e));
 	if (!e)
@@ -179,8 +179,8 @@ struct job *engine_job(struct engine *e, enum job_kind kind, const struct incide
 	return j;
 }
 
-void engine_audit(struct engine *e, const struct incident *i, const char *actor, const char *event, uint64_t now_ns,
-		  cJSON *json)
+void engine_audit(struct engine *e, const struct incident *i, const char *actor, const char *event,
+		  uint64_t now_ns, cJSON *json)
 {
 	CLEANUP(json_freep) cJSON *owned = json;
 	if (!e->store)
@@ -207,7 +207,8 @@ static bool snapshot(const struct incident *i, struct record *r)
 
 	if (!text)
 		return false;
-	*r = (struct record){ .at_ms = (int64_t)(i->opened_ns / NSEC_PER_MSEC) + i->wall_offset_ms, .json = text };
+	*r = (struct record){ .at_ms = (int64_t)(i->opened_ns / NSEC_PER_MSEC) + i->wall_offset_ms,
+			      .json = text };
 	snprintf(r->id, sizeof(r->id), "%s", i->id);
 	snprintf(r->state, sizeof(r->state), "%s", incident_state_name(i->state));
 	snprintf(r->root, sizeof(r->root), "%s", root ? root->name : "");
@@ -348,8 +349,8 @@ static struct incident *awaiting(struct engine *e, const char *id, struct proble
 		*err = known ? problem_set(p, 409, "incident %.16s has ended", id) :
 			       problem_set(p, 404, "there is no incident %.16s", id);
 	} else if (i->state != INCIDENT_AWAITING_APPROVAL) {
-		*err = problem_set(p, 409, "incident %s is %s: nothing in it awaits approval", i->id,
-				   incident_state_name(i->state));
+		*err = problem_set(p, 409, "incident %s is %s: nothing in it awaits approval",
+				   i->id, incident_state_name(i->state));
 	}
 	return *err ? NULL : i;
 }
@@ -367,8 +368,8 @@ static cJSON *said_by(const struct incident *i, const char *why)
 	return j;
 }
 
-int engine_approve(struct engine *e, uint64_t now_ns, const char *id, const char *action, const char *by,
-		   struct problem *p)
+int engine_approve(struct engine *e, uint64_t now_ns, const char *id, const char *action,
+		   const char *by, struct problem *p)
 {
 	int err;
 	struct incident *i = awaiting(e, id, p, &err);
@@ -376,20 +377,23 @@ int engine_approve(struct engine *e, uint64_t now_ns, const char *id, const char
 		return err;
 	const struct action *a = &i->plan.actions[i->plan.next];
 	if (action && strcmp(action, a->id) != 0)
-		return problem_set(p, 409, "action %.8s is not the one that awaits approval: that is %s (%s of %s)", action,
-				   a->id, action_kind_name(a->kind), a->target_name);
+		return problem_set(
+			p, 409,
+			"action %.8s is not the one that awaits approval: that is %s (%s of %s)",
+			action, a->id, action_kind_name(a->kind), a->target_name);
 
 	i->approved = true;
 	struct guard_verdict v = engine_ask_guard(e, i, now_ns);
 	if (v.answer != GUARD_ALLOW) {
 		i->approved = false;
-		return problem_set(p, 422, "the guard refuses %s of %s: %s", action_kind_name(a->kind), a->target_name,
-				   v.why);
+		return problem_set(p, 422, "the guard refuses %s of %s: %s",
+				   action_kind_name(a->kind), a->target_name, v.why);
 	}
 	i->guard = v;
 	i->has_guard = true;
 	snprintf(i->guard_text, sizeof(i->guard_text), "%s", v.why);
-	incident_note(i, now_ns, "approved", "%s of %s, approved by %s", action_kind_name(a->kind), a->target_name, by);
+	incident_note(i, now_ns, "approved", "%s of %s, approved by %s", action_kind_name(a->kind),
+		      a->target_name, by);
 	engine_audit(e, i, by, "approved", now_ns, said_by(i, NULL));
 	i->state = INCIDENT_PLANNED;
 	/* The worker's queue may be full: it stays approved, and the next tick tries again. */
@@ -398,8 +402,8 @@ int engine_approve(struct engine *e, uint64_t now_ns, const char *id, const char
 	return 0;
 }
 
-int engine_reject(struct engine *e, uint64_t now_ns, const char *id, const char *by, const char *why,
-		  struct problem *p)
+int engine_reject(struct engine *e, uint64_t now_ns, const char *id, const char *by,
+		  const char *why, struct problem *p)
 {
 	int err;
 	struct incident *i = awaiting(e, id, p, &err);
@@ -410,8 +414,8 @@ int engine_reject(struct engine *e, uint64_t now_ns, const char *id, const char 
 
 	if (why && text_is_utf8(why, strlen(why)))
 		llm_clean_why(why, text);
-	incident_note(i, now_ns, "rejected", "%s of %s, rejected by %s%s%.150s", action_kind_name(a->kind), a->target_name,
-		      by, text[0] ? ": " : "", text);
+	incident_note(i, now_ns, "rejected", "%s of %s, rejected by %s%s%.150s",
+		      action_kind_name(a->kind), a->target_name, by, text[0] ? ": " : "", text);
 	engine_audit(e, i, by, "rejected", now_ns, said_by(i, text));
 	e->stats.rejected++;
 	engine_escalate(e, i, now_ns, "the plan was rejected: a person takes it over");

@@ -39,13 +39,14 @@ struct engine_config {
 	enum guard_mode mode;
 	struct guard_limits guard;
 	struct verify_limits verify;
-	struct llm_config llm;            /* the engine reads format, model and prompt size only; the key stays with struct llm */
-	unsigned plan_after_ticks;        /* 3: the same root so many ticks in a row before a plan is made */
-	uint64_t unknown_patience_ns;     /* 30 s: then an incident without a root is escalated */
-	uint64_t witness_patience_ns;     /* 20 s: so long a candidate waits for its witnesses, then the next has its turn */
-	uint64_t calm_ns;                 /* 3 s without an anomaly among the members: it has healed */
-	uint64_t hold_ns;                 /* 60 s: after an action nothing is learned of the target */
-	uint64_t external_ttl_ns;         /* 1 h: an outside alert that is neither repeated nor resolved is dropped */
+	struct llm_config
+		llm; /* the engine reads format, model and prompt size only; the key stays with struct llm */
+	unsigned plan_after_ticks; /* 3: the same root so many ticks in a row before a plan is made */
+	uint64_t unknown_patience_ns; /* 30 s: then an incident without a root is escalated */
+	uint64_t witness_patience_ns; /* 20 s: so long a candidate waits for its witnesses, then the next has its turn */
+	uint64_t calm_ns; /* 3 s without an anomaly among the members: it has healed */
+	uint64_t hold_ns; /* 60 s: after an action nothing is learned of the target */
+	uint64_t external_ttl_ns; /* 1 h: an outside alert that is neither repeated nor resolved is dropped */
 };
 
 /** engine_config_default() - the figures above; mode suggest, the model off. */
@@ -71,17 +72,17 @@ struct engine_input {
 	const struct diagnosis *diagnosis; /* of this tick; NULL: nothing is anomalous */
 	const struct service_facts *facts;
 	size_t nr_facts;
-	bool kill_switch;                  /* the kill-switch file is there */
+	bool kill_switch; /* the kill-switch file is there */
 };
 
 struct engine_stats {
 	uint64_t opened, merged, repaired, escalated, healed, unverified, rejected;
 	uint64_t actions, actions_failed, actions_nothing;
 	uint64_t plans_playbook, plans_model, plans_fell_back;
-	uint64_t live_full;        /* anomalies that found no room */
-	uint64_t records_dropped;  /* store rows that the queue had no room for */
-	uint64_t records_failed;   /* rows that the store refused */
-	uint64_t submit_full;      /* jobs that the worker's queue refused */
+	uint64_t live_full;       /* anomalies that found no room */
+	uint64_t records_dropped; /* store rows that the queue had no room for */
+	uint64_t records_failed;  /* rows that the store refused */
+	uint64_t submit_full;     /* jobs that the worker's queue refused */
 };
 
 struct engine;
@@ -93,8 +94,8 @@ struct engine;
  * what is still queued then, by engine_free().
  * 0, -ENOMEM, or the store's error.
  */
-int engine_new(const struct engine_config *config, const struct engine_ops *ops, struct store *store,
-	       uint64_t now_ns, struct engine **ret);
+int engine_new(const struct engine_config *config, const struct engine_ops *ops,
+	       struct store *store, uint64_t now_ns, struct engine **ret);
 
 /** engine_free() - writes what is still queued for the store; jobs that are out must be freed by whoever holds them. */
 void engine_free(struct engine *e);
@@ -111,12 +112,12 @@ void engine_done(struct engine *e, uint64_t now_ns, struct job *j);
  * whose turn it is.
  * 0, or -errno with @p: 404 no such incident, 409 nothing awaits approval (or another action), 422 the guard says no.
  */
-int engine_approve(struct engine *e, uint64_t now_ns, const char *id, const char *action, const char *by,
-		   struct problem *p);
+int engine_approve(struct engine *e, uint64_t now_ns, const char *id, const char *action,
+		   const char *by, struct problem *p);
 
 /** engine_reject() - a person takes it over: escalated. Errors as engine_approve(). */
-int engine_reject(struct engine *e, uint64_t now_ns, const char *id, const char *by, const char *why,
-		  struct problem *p);
+int engine_reject(struct engine *e, uint64_t now_ns, const char *id, const char *by,
+		  const char *why, struct problem *p);
 
 /**
  * engine_analyze() - an anomaly from outside: the detector's own JSON or an Alertmanager webhook, version 4.
@@ -129,8 +130,8 @@ int engine_reject(struct engine *e, uint64_t now_ns, const char *id, const char 
  * @ret: the incident (the first one concerned), borrowed until the next call; NULL where a resolved
  * alert concerned none. 0, or -EINVAL (400), -EPERM (422: too many live ones) with @p.
  */
-int engine_analyze(struct engine *e, uint64_t now_ns, const cJSON *body, const struct incident **ret,
-		   struct problem *p);
+int engine_analyze(struct engine *e, uint64_t now_ns, const cJSON *body,
+		   const struct incident **ret, struct problem *p);
 
 void engine_set_mode(struct engine *e, enum guard_mode m, const char *by, uint64_t now_ns);
 enum guard_mode engine_mode(const struct engine *e);
@@ -145,7 +146,8 @@ int engine_incident_json(struct engine *e, const char *id, cJSON **ret);
  * engine_list_json() - {"items":[…],"next":"i-0012"|absent}, newest first.
  * @before: only ids below this one; NULL: from the newest. @state: only this one; NULL: all. @limit: 1..200.
  */
-int engine_list_json(struct engine *e, const char *before, const char *state, unsigned limit, cJSON **ret);
+int engine_list_json(struct engine *e, const char *before, const char *state, unsigned limit,
+		     cJSON **ret);
 
 /** engine_report() - the post-mortem of @id as Markdown. As engine_incident_json(), or buf's error. */
 int engine_report(struct engine *e, const char *id, struct buf *to);

@@ -7,8 +7,8 @@
 #include "remediate/engine_internal.h"
 
 /* What an operator needs to take it back by hand, on disk before it is done. */
-static bool add_undo_record(struct engine *e, const struct incident *i, const struct action *a, const char *by,
-			    uint64_t now_ns, struct job *job)
+static bool add_undo_record(struct engine *e, const struct incident *i, const struct action *a,
+			    const char *by, uint64_t now_ns, struct job *job)
 {
 	cJSON *j = cJSON_CreateObject();
 
@@ -40,7 +40,8 @@ static void note_started(struct incident *i, const struct action *a, uint64_t no
 	memcpy(x->id, a->id, sizeof(x->id));
 	memcpy(x->target_name, a->target_name, sizeof(x->target_name));
 	memcpy(x->undo, a->undo, sizeof(x->undo));
-	incident_note(i, now_ns, "action_started", "%s of %s", action_kind_name(a->kind), a->target_name);
+	incident_note(i, now_ns, "action_started", "%s of %s", action_kind_name(a->kind),
+		      a->target_name);
 }
 
 static void start_verifying(struct incident *i, uint64_t now_ns)
@@ -95,7 +96,8 @@ bool engine_act(struct engine *e, struct incident *i, const char *by, uint64_t n
 	return true;
 }
 
-static void outcome(struct engine *e, struct incident *i, enum guard_outcome g, enum history_result h, uint64_t now_ns)
+static void outcome(struct engine *e, struct incident *i, enum guard_outcome g,
+		    enum history_result h, uint64_t now_ns)
 {
 	const struct incident_action *a = &i->actions[i->nr_actions - 1];
 	enum fault_class class = FAULT_CLASS_UNKNOWN;
@@ -125,7 +127,8 @@ void engine_act_done(struct engine *e, struct incident *i, const struct job *j, 
 	a->err = j->err;
 	a->acted = j->acted;
 	memcpy(a->result, j->says, MIN(sizeof(a->result), sizeof(j->says)));
-	incident_note(i, now_ns, "action_done", "%s of %s: %.180s", action_kind_name(a->kind), a->target_name, a->result);
+	incident_note(i, now_ns, "action_done", "%s of %s: %.180s", action_kind_name(a->kind),
+		      a->target_name, a->result);
 	if (j->err) {
 		e->stats.actions_failed++;
 		i->result = INCIDENT_RESULT_FAILED;
@@ -160,35 +163,44 @@ static void repaired(struct engine *e, struct incident *i, uint64_t now_ns)
 		return;
 	}
 	i->result = INCIDENT_RESULT_VERIFIED;
-	incident_note(i, i->recovered_ns, "recovered", "%s answers as in its baseline, %.1f s after the action",
-		      a->target_name, after);
-	incident_note(i, now_ns, "verified", "back in the baseline for %u of %u ticks: repaired by %s of %s",
-		      e->config.verify.need, e->config.verify.of, action_kind_name(a->kind), a->target_name);
+	incident_note(i, i->recovered_ns, "recovered",
+		      "%s answers as in its baseline, %.1f s after the action", a->target_name,
+		      after);
+	incident_note(i, now_ns, "verified",
+		      "back in the baseline for %u of %u ticks: repaired by %s of %s",
+		      e->config.verify.need, e->config.verify.of, action_kind_name(a->kind),
+		      a->target_name);
 	e->stats.repaired++;
 	/* Its end for people; it stays live until its members' anomalies close. */
 	i->state = INCIDENT_REPAIRED;
 	i->closed_ns = now_ns;
 }
 
-void engine_verified(struct engine *e, struct incident *i, enum verify_result r, bool anomalous, uint64_t now_ns)
+void engine_verified(struct engine *e, struct incident *i, enum verify_result r, bool anomalous,
+		     uint64_t now_ns)
 {
 	if (r == VERIFY_VERIFIED) {
 		repaired(e, i, now_ns);
 	} else if (r == VERIFY_FAILED) {
 		i->result = INCIDENT_RESULT_FAILED;
-		incident_note(i, now_ns, "failed", "not back in the baseline within %.0f s (%u of %u ticks were bad); %s",
-			      (double)e->config.verify.window_ns / 1e9, i->verify.bad, i->verify.spoke,
-			      "nothing to undo: the next candidate has its turn");
+		incident_note(
+			i, now_ns, "failed",
+			"not back in the baseline within %.0f s (%u of %u ticks were bad); %s",
+			(double)e->config.verify.window_ns / 1e9, i->verify.bad, i->verify.spoke,
+			"nothing to undo: the next candidate has its turn");
 		outcome(e, i, GUARD_FAILED, HISTORY_FAILED, now_ns);
 		engine_next(i, now_ns);
 	} else {
 		i->result = INCIDENT_RESULT_UNVERIFIED;
 		e->stats.unverified++;
-		incident_note(i, now_ns, "unverified", "only %u ticks had traffic within %.0f s: not proved to be repaired",
+		incident_note(i, now_ns, "unverified",
+			      "only %u ticks had traffic within %.0f s: not proved to be repaired",
 			      i->verify.spoke, (double)e->config.verify.window_ns / 1e9);
 		outcome(e, i, GUARD_UNPROVEN, HISTORY_UNVERIFIED, now_ns);
 		if (anomalous)
-			engine_escalate(e, i, now_ns, "it is still unlike its baseline, and without traffic nothing can be proved");
+			engine_escalate(
+				e, i, now_ns,
+				"it is still unlike its baseline, and without traffic nothing can be proved");
 		else
 			engine_close(e, i, INCIDENT_CLOSED, now_ns);
 	}

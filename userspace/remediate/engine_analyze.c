@@ -12,7 +12,7 @@
 
 /* One alert of either form, in our terms. Text is borrowed from the body. */
 struct alert {
-	const char *source;       /* static */
+	const char *source; /* static */
 	char key[72];
 	char name[SERVICE_NAME_MAX]; /* as it was given, for people */
 	char text[PLAN_WHY_MAX];
@@ -26,7 +26,8 @@ struct alert {
 
 static const struct service_facts *by_name(const struct engine *e, const char *name)
 {
-	static const char suffix[] = "-service"; /* "db-service" on a cluster is "db" here, and the other way round */
+	static const char suffix[] =
+		"-service"; /* "db-service" on a cluster is "db" here, and the other way round */
 	size_t n = strlen(name), cut = n;
 
 	if (n > sizeof(suffix) - 1 && !strcmp(name + n - (sizeof(suffix) - 1), suffix))
@@ -39,7 +40,8 @@ static const struct service_facts *by_name(const struct engine *e, const char *n
 		size_t m = strlen(ours);
 		if (m == cut && cut != n && !strncmp(ours, name, cut))
 			return &e->facts[k];
-		if (m == n + sizeof(suffix) - 1 && !strncmp(ours, name, n) && !strcmp(ours + n, suffix))
+		if (m == n + sizeof(suffix) - 1 && !strncmp(ours, name, n) &&
+		    !strcmp(ours + n, suffix))
 			return &e->facts[k];
 	}
 	return NULL;
@@ -106,19 +108,22 @@ static int is_resolved(const cJSON *body, bool *ret, struct problem *p)
 	else if (status && !strcmp(status, "resolved"))
 		*ret = true;
 	else if (!status || strcmp(status, "firing") != 0)
-		return problem_parameter(p, 400, "status", status ? status : "not text", "\"firing\" or \"resolved\"");
+		return problem_parameter(p, 400, "status", status ? status : "not text",
+					 "\"firing\" or \"resolved\"");
 	return 0;
 }
 
-static int read_detector(const struct engine *e, const cJSON *body, struct alert *a, struct problem *p)
+static int read_detector(const struct engine *e, const cJSON *body, struct alert *a,
+			 struct problem *p)
 {
 	const char *service = json_str(body, "service"), *why = json_str(body, "why");
 
 	*a = (struct alert){ .source = "analyze" };
 	if (!service || !*service)
-		return problem_set(p, 400,
-				   "the body is neither an anomaly (an object with \"service\") nor an Alertmanager webhook "
-				   "(version \"4\" with \"alerts\")");
+		return problem_set(
+			p, 400,
+			"the body is neither an anomaly (an object with \"service\") nor an Alertmanager webhook "
+			"(version \"4\" with \"alerts\")");
 	resolve(e, body, a);
 	llm_clean_why(why ? why : "an anomaly was sent", a->text);
 	snprintf(a->key, sizeof(a->key), "service:%s", a->name);
@@ -128,11 +133,13 @@ static int read_detector(const struct engine *e, const cJSON *body, struct alert
 	return is_resolved(body, &a->resolved, p);
 }
 
-static int read_alertmanager(const struct engine *e, const cJSON *alert, struct alert *a, struct problem *p)
+static int read_alertmanager(const struct engine *e, const cJSON *alert, struct alert *a,
+			     struct problem *p)
 {
 	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(alert, "labels");
 	const cJSON *notes = cJSON_GetObjectItemCaseSensitive(alert, "annotations");
-	const char *fingerprint = json_str(alert, "fingerprint"), *name = json_str(labels, "alertname");
+	const char *fingerprint = json_str(alert, "fingerprint"),
+		   *name = json_str(labels, "alertname");
 	const char *summary = json_str(notes, "summary");
 	char text[PLAN_WHY_MAX] = "";
 
@@ -243,14 +250,16 @@ static struct incident *fire(struct engine *e, const struct alert *a, uint64_t n
 		engine_audit(e, i, a->source, "opened", now_ns, j);
 		incident_note(i, now_ns, "onset", "reported from outside");
 	}
-	incident_note(i, now_ns, "anomaly", "%.63s, from outside (%s): %.150s", a->name[0] ? a->name : "no service named",
-		      a->source, a->text);
+	incident_note(i, now_ns, "anomaly", "%.63s, from outside (%s): %.150s",
+		      a->name[0] ? a->name : "no service named", a->source, a->text);
 	add_evidence(i, a, now_ns);
 	if (a->service) {
 		incident_add_member(i, a->service->service);
 		engine_adopt_external(e, i, a->service, a->text, now_ns);
 	} else {
-		engine_escalate(e, i, now_ns, "the service is not known here: its root cause cannot be looked for");
+		engine_escalate(
+			e, i, now_ns,
+			"the service is not known here: its root cause cannot be looked for");
 	}
 	return i;
 }
@@ -267,8 +276,8 @@ static struct incident *resolve_alert(struct engine *e, const struct alert *a, u
 		return i;
 	*x = i->external[--i->nr_external];
 	incident_note(i, now_ns, "note", "resolved from outside: %.63s", a->name);
-	bool idle = i->state == INCIDENT_OPEN || i->state == INCIDENT_PLANNED || i->state == INCIDENT_ESCALATED ||
-		    i->state == INCIDENT_AWAITING_APPROVAL;
+	bool idle = i->state == INCIDENT_OPEN || i->state == INCIDENT_PLANNED ||
+		i->state == INCIDENT_ESCALATED || i->state == INCIDENT_AWAITING_APPROVAL;
 	bool only_outside = i->external_diagnosis || !i->nr_members;
 	if (idle && only_outside && !i->nr_external && !incident_acted(i)) {
 		i->result = INCIDENT_RESULT_HEALED;
@@ -279,20 +288,21 @@ static struct incident *resolve_alert(struct engine *e, const struct alert *a, u
 	return i;
 }
 
-static int take(struct engine *e, const struct alert *a, uint64_t now_ns, const struct incident **first,
-		struct problem *p)
+static int take(struct engine *e, const struct alert *a, uint64_t now_ns,
+		const struct incident **first, struct problem *p)
 {
 	struct incident *i = a->resolved ? resolve_alert(e, a, now_ns) : fire(e, a, now_ns);
 
 	if (!i && !a->resolved)
-		return problem_set(p, 422, "%d incidents are open: no more are opened (limit)", ENGINE_LIVE_MAX);
+		return problem_set(p, 422, "%d incidents are open: no more are opened (limit)",
+				   ENGINE_LIVE_MAX);
 	if (!*first)
 		*first = i;
 	return 0;
 }
 
-static int analyze_webhook(struct engine *e, uint64_t now_ns, const cJSON *body, const struct incident **first,
-			   struct problem *p)
+static int analyze_webhook(struct engine *e, uint64_t now_ns, const cJSON *body,
+			   const struct incident **first, struct problem *p)
 {
 	const cJSON *alerts = cJSON_GetObjectItemCaseSensitive(body, "alerts"), *one;
 	const char *version = json_str(body, "version");
@@ -300,12 +310,12 @@ static int analyze_webhook(struct engine *e, uint64_t now_ns, const cJSON *body,
 	size_t nr = 0;
 
 	if (!version || strcmp(version, "4") != 0)
-		return problem_parameter(p, 400, "version", version ? version : "missing", "\"4\" (Alertmanager's webhook)");
+		return problem_parameter(p, 400, "version", version ? version : "missing",
+					 "\"4\" (Alertmanager's webhook)");
 	if (!cJSON_IsArray(alerts) || !alerts->child)
 		return problem_set(p, 400, "\"alerts\" must be an array of one or more alerts");
 	/* Read all before any is taken: a bad one must not leave half of them behind. */
-	cJSON_ArrayForEach(one, alerts)
-	{
+	cJSON_ArrayForEach(one, alerts) {
 		if (nr == ALERTS_MAX)
 			break;
 		int err = read_alertmanager(e, one, &list[nr++], p);
@@ -320,8 +330,8 @@ static int analyze_webhook(struct engine *e, uint64_t now_ns, const cJSON *body,
 	return 0;
 }
 
-int engine_analyze(struct engine *e, uint64_t now_ns, const cJSON *body, const struct incident **ret,
-		   struct problem *p)
+int engine_analyze(struct engine *e, uint64_t now_ns, const cJSON *body,
+		   const struct incident **ret, struct problem *p)
 {
 	const struct incident *first = NULL;
 	struct alert a;

@@ -51,8 +51,8 @@ void engine_escalate(struct engine *e, struct incident *i, uint64_t now_ns, cons
 
 /* ---- plan */
 
-static void fill_question(const struct engine *e, const struct incident *i, const struct action *actions, size_t nr,
-			  struct llm_question *q)
+static void fill_question(const struct engine *e, const struct incident *i,
+			  const struct action *actions, size_t nr, struct llm_question *q)
 {
 	memcpy(q->incident, i->id, sizeof(q->incident));
 	q->diagnosis = i->diagnosis;
@@ -63,17 +63,21 @@ static void fill_question(const struct engine *e, const struct incident *i, cons
 		if (!x->has_feature)
 			continue;
 		struct llm_evidence *to = &q->evidence[q->nr_evidence++];
-		*to = (struct llm_evidence){ .service = x->service, .feature = x->top.feature, .value = x->top.value,
-					     .normal = x->top.normal, .z = x->top.z };
+		*to = (struct llm_evidence){ .service = x->service,
+					     .feature = x->top.feature,
+					     .value = x->top.value,
+					     .normal = x->top.normal,
+					     .z = x->top.z };
 		memcpy(to->id, x->id, sizeof(to->id));
 	}
 	for (size_t k = 0; k < nr && q->nr_history < ACTIONS_MAX; k++) {
 		const struct cause *c = &i->diagnosis.causes[0];
-		const struct history_entry *h =
-			history_entry_find(&e->history, actions[k].target_name, c->resource, actions[k].kind);
+		const struct history_entry *h = history_entry_find(
+			&e->history, actions[k].target_name, c->resource, actions[k].kind);
 		if (h)
-			q->history[q->nr_history++] = (struct llm_history){ actions[k].target, actions[k].kind, h->tried,
-									    h->verified, h->failed };
+			q->history[q->nr_history++] =
+				(struct llm_history){ actions[k].target, actions[k].kind, h->tried,
+						      h->verified, h->failed };
 	}
 }
 
@@ -120,11 +124,12 @@ static void note_plan(struct engine *e, struct incident *i, uint64_t now_ns)
 	cJSON *j = cJSON_CreateObject();
 
 	for (size_t k = 0; k < p->nr_actions; k++)
-		add_words(order, sizeof(order), "%s%s %s", k ? ", then " : "", action_kind_name(p->actions[k].kind),
-			  p->actions[k].target_name);
+		add_words(order, sizeof(order), "%s%s %s", k ? ", then " : "",
+			  action_kind_name(p->actions[k].kind), p->actions[k].target_name);
 	incident_note(i, now_ns, "plan", "by %s: %s", planner_name(p->by), order);
 	if (p->fell_back_because[0])
-		incident_note(i, now_ns, "note", "the playbook planned because %s", p->fell_back_because);
+		incident_note(i, now_ns, "note", "the playbook planned because %s",
+			      p->fell_back_because);
 	cJSON_AddStringToObject(j, "by", planner_name(p->by));
 	cJSON_AddStringToObject(j, "order", order);
 	cJSON_AddStringToObject(j, "fell_back_because", p->fell_back_because);
@@ -134,8 +139,8 @@ static void note_plan(struct engine *e, struct incident *i, uint64_t now_ns)
 	i->approved = i->has_guard = false;
 }
 
-static void make_plan(struct engine *e, struct incident *i, uint64_t now_ns, const struct llm_answer *a,
-		      const char *because)
+static void make_plan(struct engine *e, struct incident *i, uint64_t now_ns,
+		      const struct llm_answer *a, const char *because)
 {
 	struct action all[ACTIONS_MAX];
 	struct plan *p = &i->plan;
@@ -145,7 +150,8 @@ static void make_plan(struct engine *e, struct incident *i, uint64_t now_ns, con
 
 	*p = (struct plan){ .by = PLANNER_PLAYBOOK, .confidence = d->causes[0].confidence };
 	memcpy(p->actions, all, nr * sizeof(all[0]));
-	p->nr_actions = playbook_order(d, e->facts, e->nr_facts, &e->history, p->actions, nr, p->why, sizeof(p->why));
+	p->nr_actions = playbook_order(d, e->facts, e->nr_facts, &e->history, p->actions, nr,
+				       p->why, sizeof(p->why));
 	i->has_plan = true;
 	i->settled_root = d->causes[0].service;
 	if (because)
@@ -176,21 +182,24 @@ static void make_plan(struct engine *e, struct incident *i, uint64_t now_ns, con
  * An answer that leaves the engine's first cause needs the engine's own evidence: small models leave it
  * at random, and poisoned telemetry makes large ones leave it on purpose (as AIOpsDoom showed).
  */
-static const char *why_not_followed(const struct incident *i, const struct llm_question *q, const struct llm_answer *a,
-				    char text[static 224])
+static const char *why_not_followed(const struct incident *i, const struct llm_question *q,
+				    const struct llm_answer *a, char text[static 224])
 {
 	const struct action *chosen = action_find(q->actions, q->nr_actions, a->action_id);
 	bool root_near = playbook_near(&i->diagnosis, a->root);
-	bool target_near = chosen && (chosen->kind == ACTION_ESCALATE || playbook_near(&i->diagnosis, chosen->target));
+	bool target_near = chosen &&
+		(chosen->kind == ACTION_ESCALATE || playbook_near(&i->diagnosis, chosen->target));
 
 	if (root_near && target_near)
 		return NULL;
 	const char *name = "another service";
 	for (size_t k = 0; k < i->diagnosis.nr_causes; k++)
-		if (i->diagnosis.causes[k].service == (root_near && chosen ? chosen->target : a->root))
+		if (i->diagnosis.causes[k].service ==
+		    (root_near && chosen ? chosen->target : a->root))
 			name = i->diagnosis.causes[k].name;
-	snprintf(text, 224, "the model chose %s, for which the engine's own evidence is weaker than for %s", name,
-		 i->diagnosis.causes[0].name);
+	snprintf(text, 224,
+		 "the model chose %s, for which the engine's own evidence is weaker than for %s",
+		 name, i->diagnosis.causes[0].name);
 	return text;
 }
 
@@ -203,7 +212,8 @@ void engine_plan_done(struct engine *e, struct incident *i, const struct job *j,
 	if (!i->live || i->state != INCIDENT_OPEN || !incident_root(i))
 		return;
 	if (incident_root(i)->service != j->question->diagnosis.causes[0].service) {
-		incident_note(i, now_ns, "note", "the model's answer is about an earlier diagnosis: not used");
+		incident_note(i, now_ns, "note",
+			      "the model's answer is about an earlier diagnosis: not used");
 		return;
 	}
 	if (!j->answer.usable)
@@ -219,7 +229,8 @@ static void drive_open(struct engine *e, struct incident *i, uint64_t now_ns)
 		return;
 	if (!incident_root(i)) {
 		if (now_ns - i->opened_ns >= e->config.unknown_patience_ns)
-			engine_escalate(e, i, now_ns, "the root cause is not known: a person must look");
+			engine_escalate(e, i, now_ns,
+					"the root cause is not known: a person must look");
 		return;
 	}
 	if (i->root_streak < e->config.plan_after_ticks)
@@ -237,8 +248,12 @@ static void drive_open(struct engine *e, struct incident *i, uint64_t now_ns)
 struct guard_verdict engine_ask_guard(struct engine *e, const struct incident *i, uint64_t now_ns)
 {
 	const struct action *a = &i->plan.actions[i->plan.next];
-	struct guard_question q = { .incident = i->nr, .mode = e->config.mode, .kill_switch = e->kill_switch,
-				    .approved = i->approved, .action = a, .diagnosis = &i->diagnosis,
+	struct guard_question q = { .incident = i->nr,
+				    .mode = e->config.mode,
+				    .kill_switch = e->kill_switch,
+				    .approved = i->approved,
+				    .action = a,
+				    .diagnosis = &i->diagnosis,
 				    .target = facts_find(e->facts, e->nr_facts, a->target) };
 
 	return guard_check(e->guard, &q, now_ns);
@@ -256,10 +271,13 @@ void engine_next(struct incident *i, uint64_t now_ns)
 /* Written once per answer and sentence, not once a tick. */
 static void note_guard(struct incident *i, const struct guard_verdict *v, uint64_t now_ns)
 {
-	static const char *const words[] = { [GUARD_ALLOW] = "allowed", [GUARD_WAIT] = "waits",
-					     [GUARD_ASK] = "asks", [GUARD_DENY] = "refused" };
+	static const char *const words[] = { [GUARD_ALLOW] = "allowed",
+					     [GUARD_WAIT] = "waits",
+					     [GUARD_ASK] = "asks",
+					     [GUARD_DENY] = "refused" };
 	const struct action *a = &i->plan.actions[i->plan.next];
-	bool news = !i->has_guard || i->guard.answer != v->answer || strcmp(i->guard.why, v->why) != 0;
+	bool news = !i->has_guard || i->guard.answer != v->answer ||
+		strcmp(i->guard.why, v->why) != 0;
 
 	i->guard = *v;
 	i->has_guard = true;
@@ -267,11 +285,13 @@ static void note_guard(struct incident *i, const struct guard_verdict *v, uint64
 		return;
 	snprintf(i->guard_text, sizeof(i->guard_text), "%s", v->why);
 	if (v->until_ns > now_ns)
-		add_words(i->guard_text, sizeof(i->guard_text), " (%.0f s more)", (double)(v->until_ns - now_ns) / 1e9);
+		add_words(i->guard_text, sizeof(i->guard_text), " (%.0f s more)",
+			  (double)(v->until_ns - now_ns) / 1e9);
 	for (unsigned k = 0; k < v->nr_witnesses; k++)
-		add_words(i->guard_text, sizeof(i->guard_text), "%s %s", k ? "," : "; witnesses:", v->witnesses[k]);
-	incident_note(i, now_ns, "guard", "%s %s: %s: %.180s", action_kind_name(a->kind), a->target_name,
-		      words[v->answer], i->guard_text);
+		add_words(i->guard_text, sizeof(i->guard_text), "%s %s",
+			  k ? "," : "; witnesses:", v->witnesses[k]);
+	incident_note(i, now_ns, "guard", "%s %s: %s: %.180s", action_kind_name(a->kind),
+		      a->target_name, words[v->answer], i->guard_text);
 }
 
 static void drive_planned(struct engine *e, struct incident *i, uint64_t now_ns)
@@ -282,9 +302,13 @@ static void drive_planned(struct engine *e, struct incident *i, uint64_t now_ns)
 	}
 	const struct action *a = &i->plan.actions[i->plan.next];
 	if (a->kind == ACTION_ESCALATE) {
-		engine_escalate(e, i, now_ns, i->nr_actions ? "what was tried did not help: a person must look" :
-							      i->plan.next ? "the guard allows nothing that could help: a person must look" :
-									     "nothing can be done about it from here: a person must look");
+		engine_escalate(
+			e, i, now_ns,
+			i->nr_actions ?
+				"what was tried did not help: a person must look" :
+				i->plan.next ?
+				"the guard allows nothing that could help: a person must look" :
+				"nothing can be done about it from here: a person must look");
 		return;
 	}
 	struct guard_verdict v = engine_ask_guard(e, i, now_ns);
@@ -333,14 +357,17 @@ static void heal(struct engine *e, struct incident *i, uint64_t now_ns)
 		e->stats.healed++;
 		incident_note(i, now_ns, "healed", "calm again with no action of ours");
 	}
-	engine_close(e, i, i->state == INCIDENT_ESCALATED ? INCIDENT_ESCALATED : INCIDENT_CLOSED, now_ns);
+	engine_close(e, i, i->state == INCIDENT_ESCALATED ? INCIDENT_ESCALATED : INCIDENT_CLOSED,
+		     now_ns);
 }
 
 static void drop_stale_externals(struct incident *i, uint64_t now_ns)
 {
 	for (size_t k = 0; k < i->nr_external; k++)
 		if (i->external[k].until_ns <= now_ns) {
-			incident_note(i, now_ns, "note", "an outside alert was neither repeated nor resolved: dropped");
+			incident_note(
+				i, now_ns, "note",
+				"an outside alert was neither repeated nor resolved: dropped");
 			i->external[k--] = i->external[--i->nr_external];
 		}
 }

@@ -46,7 +46,8 @@ static struct incident *live_touching(struct engine *e, const struct diagnosis *
 
 /* ---- evidence */
 
-static void add_evidence(struct incident *i, const struct verdict *v, const struct feature_credit *top)
+static void add_evidence(struct incident *i, const struct verdict *v,
+			 const struct feature_credit *top)
 {
 	struct incident_evidence *x = incident_add_evidence(i);
 
@@ -80,10 +81,10 @@ static void note_anomaly(struct incident *i, const struct verdict *v)
 	char top[96] = "";
 
 	if (v->nr_top)
-		snprintf(top, sizeof(top), ", top feature %s %.4g (normal %.4g)", feature_name(v->top[0].feature),
-			 v->top[0].value, v->top[0].normal);
-	incident_note(i, v->at_ns, "anomaly", "%s: scorer %s, score %.3f, threshold %.3f%s", v->name,
-		      scorer_name(v->scorer), v->score, v->threshold, top);
+		snprintf(top, sizeof(top), ", top feature %s %.4g (normal %.4g)",
+			 feature_name(v->top[0].feature), v->top[0].value, v->top[0].normal);
+	incident_note(i, v->at_ns, "anomaly", "%s: scorer %s, score %.3f, threshold %.3f%s",
+		      v->name, scorer_name(v->scorer), v->score, v->threshold, top);
 	for (size_t k = 0; k < v->nr_top; k++)
 		add_evidence(i, v, &v->top[k]);
 	if (!v->nr_top)
@@ -104,7 +105,8 @@ static struct incident *open_for(struct engine *e, const struct verdict *v, uint
 	return i;
 }
 
-static void take_verdict(struct engine *e, const struct verdict *v, const struct diagnosis *d, uint64_t now_ns)
+static void take_verdict(struct engine *e, const struct verdict *v, const struct diagnosis *d,
+			 uint64_t now_ns)
 {
 	struct incident *i = live_with(e, v->service);
 
@@ -166,7 +168,7 @@ static void refresh(struct incident *i, const struct diagnosis *d)
 {
 	struct diagnosis old = i->diagnosis;
 	bool news = !i->has_diagnosis || old.causes[0].confidence != d->causes[0].confidence ||
-		    old.causes[0].resource != d->causes[0].resource;
+		old.causes[0].resource != d->causes[0].resource;
 
 	i->diagnosis = *d;
 	if (i->has_diagnosis && old.known)
@@ -181,16 +183,17 @@ static void note_diagnosis(struct incident *i, const struct diagnosis *d, const 
 {
 	const struct cause *c = &d->causes[0];
 
-	incident_note(i, d->at_ns, "diagnosis", "%s%s is the root cause (%s, confidence %.2f): %s", how, c->name,
-		      fault_class_name(c->resource), c->confidence, d->why);
+	incident_note(i, d->at_ns, "diagnosis", "%s%s is the root cause (%s, confidence %.2f): %s",
+		      how, c->name, fault_class_name(c->resource), c->confidence, d->why);
 }
 
 /* Before anything was done a better answer replaces the plan; afterwards it is only noted. */
 static void change_root(struct incident *i, const struct diagnosis *d, unsigned stable_after)
 {
 	uint32_t root = d->causes[0].service;
-	bool acting = i->state == INCIDENT_ACTING || i->state == INCIDENT_VERIFYING || i->state == INCIDENT_REPAIRED ||
-		      (i->state == INCIDENT_ESCALATED && i->has_plan) || incident_acted(i);
+	bool acting = i->state == INCIDENT_ACTING || i->state == INCIDENT_VERIFYING ||
+		i->state == INCIDENT_REPAIRED || (i->state == INCIDENT_ESCALATED && i->has_plan) ||
+		incident_acted(i);
 
 	if (!acting) {
 		if (i->has_plan) {
@@ -207,8 +210,10 @@ static void change_root(struct incident *i, const struct diagnosis *d, unsigned 
 	i->root_streak = i->rival_root == root ? i->root_streak + 1 : 1;
 	i->rival_root = root;
 	if (i->root_streak == stable_after)
-		incident_note(i, d->at_ns, "note", "a later diagnosis names %s instead; the action under way is judged first",
-			      d->causes[0].name);
+		incident_note(
+			i, d->at_ns, "note",
+			"a later diagnosis names %s instead; the action under way is judged first",
+			d->causes[0].name);
 }
 
 static void adopt(struct engine *e, struct incident *i, const struct diagnosis *d)
@@ -243,8 +248,8 @@ static void adopt(struct engine *e, struct incident *i, const struct diagnosis *
 	}
 }
 
-void engine_adopt_external(struct engine *e, struct incident *i, const struct service_facts *f, const char *why,
-			   uint64_t now_ns)
+void engine_adopt_external(struct engine *e, struct incident *i, const struct service_facts *f,
+			   const char *why, uint64_t now_ns)
 {
 	(void)e;
 	if (incident_root(i))

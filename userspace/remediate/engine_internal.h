@@ -31,7 +31,7 @@ struct engine {
 
 	struct record audit[ENGINE_AUDIT_MAX];
 	size_t nr_audit;
-	unsigned recording;          /* JOB_RECORDs that are out */
+	unsigned recording; /* JOB_RECORDs that are out */
 
 	/* Of the last tick, for what comes between ticks. */
 	struct service_facts facts[SERVICE_MAX];
@@ -50,8 +50,8 @@ struct incident *engine_open(struct engine *e, uint64_t now_ns);
 void engine_close(struct engine *e, struct incident *i, enum incident_state state, uint64_t now_ns);
 
 /** Queue an audit entry. @json is taken; NULL (no memory) is counted as dropped. */
-void engine_audit(struct engine *e, const struct incident *i, const char *actor, const char *event, uint64_t now_ns,
-		  cJSON *json);
+void engine_audit(struct engine *e, const struct incident *i, const char *actor, const char *event,
+		  uint64_t now_ns, cJSON *json);
 
 /** Tell ops.changed() of what changed and hand rows to the store. At the end of every public call. */
 void engine_flush(struct engine *e, uint64_t now_ns);
@@ -67,8 +67,8 @@ struct job *engine_job(struct engine *e, enum job_kind kind, const struct incide
 void engine_intake(struct engine *e, const struct engine_input *in);
 
 /** @i takes the diagnosis of an outside alert on @service. */
-void engine_adopt_external(struct engine *e, struct incident *i, const struct service_facts *f, const char *why,
-			   uint64_t now_ns);
+void engine_adopt_external(struct engine *e, struct incident *i, const struct service_facts *f,
+			   const char *why, uint64_t now_ns);
 
 /* ---- engine_drive.c */
 
@@ -93,6 +93,7 @@ bool engine_act(struct engine *e, struct incident *i, const char *by, uint64_t n
 void engine_act_done(struct engine *e, struct incident *i, const struct job *j, uint64_t now_ns);
 
 /** The verification ended: @r is not VERIFY_PENDING. */
-void engine_verified(struct engine *e, struct incident *i, enum verify_result r, bool anomalous, uint64_t now_ns);
+void engine_verified(struct engine *e, struct incident *i, enum verify_result r, bool anomalous,
+		     uint64_t now_ns);
 
 #endif

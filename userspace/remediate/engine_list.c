@@ -52,8 +52,7 @@ static int insert_sorted(cJSON *items, cJSON *j)
 	int at = 0;
 	const cJSON *c;
 
-	cJSON_ArrayForEach(c, items)
-	{
+	cJSON_ArrayForEach(c, items) {
 		if (number_of(json_str(c, "id")) < nr)
 			break;
 		at++;
@@ -68,7 +67,8 @@ static int add_from_memory(const struct engine *e, uint32_t before, const char *
 {
 	for (size_t k = e->nr; k > 0; k--) {
 		const struct incident *i = e->table[k - 1];
-		if ((before && i->nr >= before) || (state && strcmp(incident_state_name(i->state), state) != 0))
+		if ((before && i->nr >= before) ||
+		    (state && strcmp(incident_state_name(i->state), state) != 0))
 			continue;
 		cJSON *j = incident_to_json(i);
 		if (!j || !cJSON_AddItemToArray(items, j)) {
@@ -79,11 +79,14 @@ static int add_from_memory(const struct engine *e, uint32_t before, const char *
 	return 0;
 }
 
-static int add_from_store(const struct engine *e, uint32_t before, const char *state, unsigned limit, cJSON *items)
+static int add_from_store(const struct engine *e, uint32_t before, const char *state,
+			  unsigned limit, cJSON *items)
 {
 	CLEANUP(json_freep) cJSON *stored = NULL;
 	/* As many more as may stand in memory too and are passed over. */
-	int err = archive_list(e->store, before, state, MIN(limit + 1 + (unsigned)e->nr, (unsigned)ARCHIVE_LIST_MAX), &stored);
+	int err = archive_list(e->store, before, state,
+			       MIN(limit + 1 + (unsigned)e->nr, (unsigned)ARCHIVE_LIST_MAX),
+			       &stored);
 	if (err)
 		return err;
 	while (stored->child) {
@@ -99,7 +102,8 @@ static int add_from_store(const struct engine *e, uint32_t before, const char *s
 	return 0;
 }
 
-int engine_list_json(struct engine *e, const char *before, const char *state, unsigned limit, cJSON **ret)
+int engine_list_json(struct engine *e, const char *before, const char *state, unsigned limit,
+		     cJSON **ret)
 {
 	CLEANUP(json_freep) cJSON *o = cJSON_CreateObject();
 	cJSON *items = cJSON_AddArrayToObject(o, "items");
@@ -121,7 +125,8 @@ int engine_list_json(struct engine *e, const char *before, const char *state, un
 		more = true;
 	}
 	if (more)
-		cJSON_AddStringToObject(o, "next", json_str(cJSON_GetArrayItem(items, (int)limit - 1), "id"));
+		cJSON_AddStringToObject(o, "next",
+					json_str(cJSON_GetArrayItem(items, (int)limit - 1), "id"));
 	*ret = TAKE_PTR(o);
 	return 0;
 }

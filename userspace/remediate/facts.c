@@ -8,7 +8,8 @@
 #include "kernel/procs.h"
 
 #define SLOT_NS (FACTS_WINDOW_NS / FACTS_WINDOW_SLOTS)
-#define LOOK_AT_PROCESS_NS (500 * NSEC_PER_MSEC) /* a request that waits so long is worth a look into /proc */
+#define LOOK_AT_PROCESS_NS \
+	(500 * NSEC_PER_MSEC) /* a request that waits so long is worth a look into /proc */
 
 struct slot {
 	uint64_t index;
@@ -157,7 +158,8 @@ int facts_add(struct facts *f, const struct tick *t, const struct service *s)
 	window_sum(w, t->at_ns, r);
 	if (r->in_flight && !r->answered)
 		r->silent_ns = MIN(r->oldest_ns, t->at_ns - w->last_answer_ns);
-	if (r->nr_pids && (r->oldest_ns >= LOOK_AT_PROCESS_NS || r->failed || r->window_caller_timeouts))
+	if (r->nr_pids &&
+	    (r->oldest_ns >= LOOK_AT_PROCESS_NS || r->failed || r->window_caller_timeouts))
 		r->process_state = f->state(r->main_pid, r->main_start_ticks);
 	return 0;
 }
@@ -180,7 +182,8 @@ uint64_t facts_dropped(const struct facts *f)
 	return f->dropped;
 }
 
-const struct service_facts *facts_find(const struct service_facts *list, size_t nr, uint32_t service)
+const struct service_facts *facts_find(const struct service_facts *list, size_t nr,
+				       uint32_t service)
 {
 	for (size_t i = 0; i < nr; i++)
 		if (service && list[i].service == service)

@@ -24,8 +24,8 @@ struct service_facts {
 	uint32_t service;
 	char name[SERVICE_NAME_MAX];
 	bool supervised;
-	unsigned replicas;        /* processes that serve it; at least 1 */
-	size_t nr_pids;           /* 0: its process is gone */
+	unsigned replicas; /* processes that serve it; at least 1 */
+	size_t nr_pids;    /* 0: its process is gone */
 	pid_t main_pid;
 	uint64_t main_start_ticks;
 	uint16_t ports[SERVICE_PORTS_MAX];
@@ -34,18 +34,18 @@ struct service_facts {
 
 	/* Of the last tick. */
 	uint64_t at_ns;
-	uint64_t answered;        /* requests finished */
-	uint64_t failed;          /* of them 5xx */
+	uint64_t answered; /* requests finished */
+	uint64_t failed;   /* of them 5xx */
 	uint32_t in_flight;
-	uint64_t oldest_ns;       /* age of the oldest request in flight */
-	char process_state;       /* 'R' 'S' 'D' 'T' 't' 'Z' …, of /proc/PID/stat; 0: not known */
+	uint64_t oldest_ns; /* age of the oldest request in flight */
+	char process_state; /* 'R' 'S' 'D' 'T' 't' 'Z' …, of /proc/PID/stat; 0: not known */
 	double cpu_cores;
 
 	/* Sums over the window. */
 	uint64_t window_answered, window_failed;
 	uint64_t window_caller_timeouts; /* calls whose client went away before the answer */
-	uint64_t silent_ns;       /* since when requests are in flight and none was finished; 0: not so */
-	unsigned probes_failing;  /* failing health checks or connects, as reported by facts_report_probe() */
+	uint64_t silent_ns; /* since when requests are in flight and none was finished; 0: not so */
+	unsigned probes_failing; /* failing health checks or connects, as reported by facts_report_probe() */
 };
 
 /**
@@ -83,7 +83,8 @@ const struct service_facts *facts_list(const struct facts *f, size_t *nr);
 uint64_t facts_dropped(const struct facts *f);
 
 /** facts_find() - in an array; NULL where missing. */
-const struct service_facts *facts_find(const struct service_facts *list, size_t nr, uint32_t service);
+const struct service_facts *facts_find(const struct service_facts *list, size_t nr,
+				       uint32_t service);
 
 static inline void facts_freep(struct facts **f)
 {

@@ -13,13 +13,13 @@
 struct entry {
 	uint32_t incident, service; /* service 0: free */
 	uint64_t started_ns, ended_ns;
-	bool in_flight, counts;     /* counts: it changed something */
+	bool in_flight, counts; /* counts: it changed something */
 };
 
 struct guard {
 	struct guard_limits limits;
 	struct entry entries[GUARD_HISTORY_MAX];
-	unsigned failures;          /* in a row */
+	unsigned failures; /* in a row */
 	uint64_t breaker_until_ns;
 };
 
@@ -102,7 +102,9 @@ static const char *process_witness(const struct service_facts *f)
 	case 'Z':
 		return "its process is dead";
 	case 'R':
-		return f->silent_ns && f->cpu_cores >= BUSY_CORES ? "its process is busy and answers nothing" : NULL;
+		return f->silent_ns && f->cpu_cores >= BUSY_CORES ?
+			"its process is busy and answers nothing" :
+			NULL;
 	default:
 		return NULL;
 	}
@@ -168,7 +170,8 @@ static struct guard_verdict check_target(const struct guard *g, const struct gua
 	return verdict(GUARD_ALLOW, "");
 }
 
-static struct guard_verdict check_rates(const struct guard *g, const struct guard_question *q, uint64_t now_ns)
+static struct guard_verdict check_rates(const struct guard *g, const struct guard_question *q,
+					uint64_t now_ns)
 {
 	const struct guard_limits *l = &g->limits;
 	unsigned incident = 0, hour = 0;
@@ -218,7 +221,8 @@ static struct guard_verdict check_harm(const struct guard *g, const struct guard
 		v.why = "too few independent witnesses say that the service is not serving";
 		return v;
 	}
-	bool only_one_not_serving = q->target->replicas <= 1 && (serving_witness(l, q->target) || !q->target->nr_pids);
+	bool only_one_not_serving = q->target->replicas <= 1 &&
+		(serving_witness(l, q->target) || !q->target->nr_pids);
 	if (a->blast_ratio > l->blast_ratio && !only_one_not_serving) {
 		v.answer = GUARD_DENY;
 		v.why = "it would take away more of the service's replicas than is allowed, and they are serving";
@@ -247,7 +251,8 @@ static struct guard_verdict check_mode(const struct guard_question *q, struct gu
 	return v;
 }
 
-struct guard_verdict guard_check(const struct guard *g, const struct guard_question *q, uint64_t now_ns)
+struct guard_verdict guard_check(const struct guard *g, const struct guard_question *q,
+				 uint64_t now_ns)
 {
 	if (q->action->kind == ACTION_ESCALATE || q->action->kind == ACTION_NOOP)
 		return verdict(GUARD_ALLOW, "it touches nothing");
@@ -304,14 +309,18 @@ static void count_failure(struct guard *g, uint64_t now_ns)
 		g->breaker_until_ns = now_ns + g->limits.breaker_ns;
 }
 
-int guard_record(struct guard *g, uint32_t incident, uint32_t service, enum guard_outcome o, uint64_t now_ns)
+int guard_record(struct guard *g, uint32_t incident, uint32_t service, enum guard_outcome o,
+		 uint64_t now_ns)
 {
 	if (o == GUARD_STARTED) {
 		struct entry *e = service ? entry_new(g, now_ns) : NULL;
 		if (!e)
 			return -ENOSPC;
-		*e = (struct entry){ .incident = incident, .service = service, .started_ns = now_ns,
-				     .in_flight = true, .counts = true };
+		*e = (struct entry){ .incident = incident,
+				     .service = service,
+				     .started_ns = now_ns,
+				     .in_flight = true,
+				     .counts = true };
 		return 0;
 	}
 	struct entry *e = entry_in_flight(g, incident, service);

@@ -32,7 +32,8 @@ const char *guard_mode_name(enum guard_mode m);
 int guard_mode_parse(const char *name, enum guard_mode *ret);
 
 struct guard_limits {
-	char allowed[GUARD_NAMES_MAX][SERVICE_NAME_MAX];   /* only these may be acted on; none: every attached one */
+	char allowed[GUARD_NAMES_MAX]
+		    [SERVICE_NAME_MAX]; /* only these may be acted on; none: every attached one */
 	size_t nr_allowed;
 	char protected_[GUARD_NAMES_MAX][SERVICE_NAME_MAX]; /* never these */
 	size_t nr_protected;
@@ -43,8 +44,8 @@ struct guard_limits {
 	unsigned breaker_failures; /* 2 in a row open it */
 	uint64_t breaker_ns;       /* 3600 s: so long it stays open */
 	unsigned witnesses;        /* 2 before an action of risk >= 1 */
-	uint64_t late_ns;          /* 8 s: an answer later than this comes after its callers' time-outs */
-	uint64_t unanswered_ns;    /* 3 s without an answer while requests wait */
+	uint64_t late_ns; /* 8 s: an answer later than this comes after its callers' time-outs */
+	uint64_t unanswered_ns; /* 3 s without an answer while requests wait */
 };
 
 /** guard_limits_default() - the figures above. */
@@ -59,9 +60,9 @@ enum guard_answer {
 
 struct guard_verdict {
 	enum guard_answer answer;
-	const char *why;          /* static sentence, never NULL */
-	uint64_t until_ns;        /* when waiting has a known end; else 0 */
-	bool lacks_witnesses;     /* that is what it waits for */
+	const char *why;      /* static sentence, never NULL */
+	uint64_t until_ns;    /* when waiting has a known end; else 0 */
+	bool lacks_witnesses; /* that is what it waits for */
 	unsigned nr_witnesses;
 	const char *witnesses[GUARD_WITNESSES_MAX]; /* static phrases */
 };
@@ -69,20 +70,20 @@ struct guard_verdict {
 struct guard_question {
 	uint32_t incident;
 	enum guard_mode mode;
-	bool kill_switch;         /* the file is there */
-	bool approved;            /* a person said yes to exactly this action: stands in for the mode */
+	bool kill_switch; /* the file is there */
+	bool approved;    /* a person said yes to exactly this action: stands in for the mode */
 	const struct action *action;
 	const struct diagnosis *diagnosis;
 	const struct service_facts *target; /* NULL: it is not there any more */
 };
 
 enum guard_outcome {
-	GUARD_STARTED,   /* it is in flight from here on */
-	GUARD_NOTHING,   /* it ended and had found nothing to do: costs no cool-down, no budget */
-	GUARD_DONE,      /* it ended; verification decides */
-	GUARD_HELPED,    /* verified: closes the breaker's count */
-	GUARD_FAILED,    /* could not be executed, or did not help */
-	GUARD_UNPROVEN,  /* no traffic to verify with */
+	GUARD_STARTED,  /* it is in flight from here on */
+	GUARD_NOTHING,  /* it ended and had found nothing to do: costs no cool-down, no budget */
+	GUARD_DONE,     /* it ended; verification decides */
+	GUARD_HELPED,   /* verified: closes the breaker's count */
+	GUARD_FAILED,   /* could not be executed, or did not help */
+	GUARD_UNPROVEN, /* no traffic to verify with */
 };
 
 struct guard;
@@ -92,10 +93,12 @@ int guard_new(const struct guard_limits *limits, struct guard **ret);
 void guard_free(struct guard *g);
 
 /** guard_check() - the verdict; changes nothing. */
-struct guard_verdict guard_check(const struct guard *g, const struct guard_question *q, uint64_t now_ns);
+struct guard_verdict guard_check(const struct guard *g, const struct guard_question *q,
+				 uint64_t now_ns);
 
 /** guard_record() - what became of an action on @service for @incident. 0, or -ENOSPC for a start when the memory is full. */
-int guard_record(struct guard *g, uint32_t incident, uint32_t service, enum guard_outcome o, uint64_t now_ns);
+int guard_record(struct guard *g, uint32_t incident, uint32_t service, enum guard_outcome o,
+		 uint64_t now_ns);
 
 /** guard_breaker_open() - are actions suspended after repeated failures? @until_ns may be NULL. */
 bool guard_breaker_open(const struct guard *g, uint64_t now_ns, uint64_t *until_ns);

@@ -10,8 +10,9 @@
 
 static int write_record(struct store *s, const struct record *r)
 {
-	return r->audit ? audit_append(s, r->at_ms, r->actor, r->state, r->json) :
-			  archive_save(s, r->id, r->state, r->at_ms, r->root[0] ? r->root : NULL, r->json);
+	return r->audit ?
+		audit_append(s, r->at_ms, r->actor, r->state, r->json) :
+		archive_save(s, r->id, r->state, r->at_ms, r->root[0] ? r->root : NULL, r->json);
 }
 
 static int write_records(const struct job *j, struct store *s)
@@ -42,7 +43,8 @@ static void run_reset(struct job *j, const struct executor *x)
 		snprintf(j->says, sizeof(j->says), "faults cannot be reset here");
 		return;
 	}
-	int n = x->reset_fault(x->ctx, j->action.target, j->action.target_name, j->says, sizeof(j->says));
+	int n = x->reset_fault(x->ctx, j->action.target, j->action.target_name, j->says,
+			       sizeof(j->says));
 	j->err = n < 0 ? n : 0;
 	j->acted = n > 0;
 	if (j->says[0])
@@ -60,7 +62,8 @@ static void run_restart(struct job *j, const struct executor *x)
 	if (x->restart)
 		j->err = x->restart(x->ctx, &j->target, j->says, sizeof(j->says));
 	else
-		j->err = restart_process(&j->target, RESTART_WAIT_NS, x->cancel, j->says, sizeof(j->says));
+		j->err = restart_process(&j->target, RESTART_WAIT_NS, x->cancel, j->says,
+					 sizeof(j->says));
 	j->acted = !j->err;
 }
 
@@ -69,7 +72,8 @@ static void run_action(struct job *j, const struct executor *x)
 	/* What cannot be written down is not done: nobody could tell afterwards what it was. */
 	j->err = write_records(j, x->store);
 	if (j->err) {
-		snprintf(j->says, sizeof(j->says), "nothing was done: the undo record could not be written (%s)",
+		snprintf(j->says, sizeof(j->says),
+			 "nothing was done: the undo record could not be written (%s)",
 			 strerror(-j->err));
 		return;
 	}

@@ -29,17 +29,17 @@ enum job_kind { JOB_PLAN, JOB_ACT, JOB_RECORD };
 struct record {
 	bool audit;
 	int64_t at_ms;
-	char id[16];           /* incident id */
-	char state[24];        /* incidents: state; audit: event */
-	char actor[32];        /* audit only */
+	char id[16];    /* incident id */
+	char state[24]; /* incidents: state; audit: event */
+	char actor[32]; /* audit only */
 	char root[SERVICE_NAME_MAX];
-	char *json;            /* owned */
+	char *json; /* owned */
 };
 
 struct job {
 	uint64_t id;
 	enum job_kind kind;
-	uint32_t incident;     /* its number; 0: none */
+	uint32_t incident; /* its number; 0: none */
 
 	/* JOB_PLAN */
 	struct llm_question *question; /* owned */
@@ -54,9 +54,9 @@ struct job {
 	size_t nr_records;
 
 	/* out */
-	int err;               /* 0 or -errno: it could not be done */
-	bool acted;            /* something was changed */
-	char says[240];        /* the result, or the failure, in words */
+	int err;        /* 0 or -errno: it could not be done */
+	bool acted;     /* something was changed */
+	char says[240]; /* the result, or the failure, in words */
 };
 
 /* What the worker needs; borrowed by job_run(). Members may be NULL where noted. */
@@ -69,9 +69,10 @@ struct executor {
 	int (*reset_fault)(void *ctx, uint32_t service, const char *name, char *says, size_t size);
 	/** restart() - NULL takes restart_process(). 0 or -errno. */
 	int (*restart)(void *ctx, const struct service_facts *target, char *says, size_t size);
-	struct llm *llm;       /* NULL: plans fall back */
-	struct store *store;   /* NULL: nothing is kept */
-	const atomic_bool *cancel; /* true: give up soon (looked at about once a second); NULL: never */
+	struct llm *llm;     /* NULL: plans fall back */
+	struct store *store; /* NULL: nothing is kept */
+	const atomic_bool
+		*cancel; /* true: give up soon (looked at about once a second); NULL: never */
 };
 
 /** job_run() - do it; fills the out members. In the worker thread; may take seconds. */

@@ -46,13 +46,13 @@ enum llm_schema_mode { LLM_SCHEMA, LLM_JSON_OBJECT, LLM_PROMPT_ONLY };
 
 struct llm_config {
 	enum llm_format format;
-	char base[256];             /* "https://host[:port][/path]"; no user, query or fragment */
-	char model[PLAN_MODEL_MAX]; /* [A-Za-z0-9._:/-], no ".."; ':' and '/' not for Gemini */
-	char key[LLM_KEY_MAX];      /* "": none is sent */
+	char base[256];              /* "https://host[:port][/path]"; no user, query or fragment */
+	char model[PLAN_MODEL_MAX];  /* [A-Za-z0-9._:/-], no ".."; ':' and '/' not for Gemini */
+	char key[LLM_KEY_MAX];       /* "": none is sent */
 	uint32_t connect_timeout_ms; /* 2000 */
-	uint32_t timeout_ms;        /* 15000: over all tries */
-	unsigned retries;           /* 2 */
-	unsigned daily_cap;         /* 200 calls of the endpoint in 24 h, tries included */
+	uint32_t timeout_ms;         /* 15000: over all tries */
+	unsigned retries;            /* 2 */
+	unsigned daily_cap;          /* 200 calls of the endpoint in 24 h, tries included */
 	unsigned prompt_tokens_max; /* 600, estimated at 3 bytes a token; evidence is left out until it fits */
 	unsigned answer_tokens_max; /* 2048 */
 	int thinking_budget;        /* Gemini thinkingConfig; -1: not sent */
@@ -69,7 +69,7 @@ void llm_config_default(struct llm_config *c);
 bool llm_config_check(const struct llm_config *c, const char **why);
 
 struct llm_evidence {
-	char id[8];                 /* "e1" */
+	char id[8]; /* "e1" */
 	uint32_t service;
 	enum feature feature;
 	double value, normal, z;
@@ -94,15 +94,15 @@ struct llm_question {
 };
 
 struct llm_answer {
-	bool usable;                /* action_id was offered and every range holds */
+	bool usable; /* action_id was offered and every range holds */
 	char action_id[8];
-	uint32_t root;              /* service id that it named */
+	uint32_t root; /* service id that it named */
 	enum fault_class resource;
-	double confidence;          /* 0..1 */
-	char why[PLAN_WHY_MAX];     /* cleaned; opaque ids put back to names */
-	char model[PLAN_MODEL_MAX]; /* as the endpoint called itself, or as configured */
-	char because[224];          /* when not usable: why, in words, without the key */
-	unsigned calls;             /* HTTP calls made */
+	double confidence;                     /* 0..1 */
+	char why[PLAN_WHY_MAX];                /* cleaned; opaque ids put back to names */
+	char model[PLAN_MODEL_MAX];            /* as the endpoint called itself, or as configured */
+	char because[224];                     /* when not usable: why, in words, without the key */
+	unsigned calls;                        /* HTTP calls made */
 	unsigned prompt_tokens, answer_tokens; /* as reported; 0: not */
 };
 
@@ -112,7 +112,8 @@ struct llm_answer {
 const char *llm_service_id(const struct llm_question *q, uint32_t service, char text[static 16]);
 
 /** llm_prompt() - the two texts. Evidence that would go over @tokens_max is left out. 0 or buf's error. */
-int llm_prompt(const struct llm_question *q, unsigned tokens_max, struct buf *system, struct buf *user);
+int llm_prompt(const struct llm_question *q, unsigned tokens_max, struct buf *system,
+	       struct buf *user);
 
 /** llm_request() - the JSON body. 0 or -ENOMEM/-EMSGSIZE. */
 int llm_request(const struct llm_config *c, const struct llm_question *q, enum llm_schema_mode mode,
@@ -124,10 +125,10 @@ int llm_url(const struct llm_config *c, char url[static LLM_URL_MAX]);
 /* ---- pure: response parsing */
 
 struct llm_failure {
-	bool retry;                 /* may be worth another try */
-	bool schema;                /* the endpoint does not take this response format: fall one step */
-	uint64_t retry_after_ns;    /* asked for by the server; 0: not said */
-	char because[224];          /* words */
+	bool retry;  /* may be worth another try */
+	bool schema; /* the endpoint does not take this response format: fall one step */
+	uint64_t retry_after_ns; /* asked for by the server; 0: not said */
+	char because[224];       /* words */
 };
 
 /**
@@ -160,7 +161,8 @@ void llm_free(struct llm *l);
  * @cancel: looked at about once a second; NULL: never.
  * 0 when a->usable, else -errno with a->because.
  */
-int llm_ask(struct llm *l, const struct llm_question *q, const atomic_bool *cancel, struct llm_answer *a);
+int llm_ask(struct llm *l, const struct llm_question *q, const atomic_bool *cancel,
+	    struct llm_answer *a);
 
 /** llm_schema_mode() - what the endpoint was found to take. */
 enum llm_schema_mode llm_schema_mode(const struct llm *l);

@@ -66,8 +66,9 @@ static uint32_t code_point(const char *s, size_t *len)
 /* Control characters, and those that make text read otherwise than it is written. */
 static bool deceives(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0x061c || (c >= 0xe0000 && c <= 0xe007f);
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) ||
+		(c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+		c == 0x061c || (c >= 0xe0000 && c <= 0xe007f);
 }
 
 void llm_clean_why(const char *in, char out[static PLAN_WHY_MAX])
@@ -119,10 +120,12 @@ static uint32_t service_at(const struct llm_question *q, const char *s, size_t *
 	*len = i;
 	if (n < 1 || n > d->nr_causes + d->nr_victims)
 		return 0;
-	return n <= d->nr_causes ? d->causes[n - 1].service : d->victims[n - 1 - d->nr_causes].service;
+	return n <= d->nr_causes ? d->causes[n - 1].service :
+				   d->victims[n - 1 - d->nr_causes].service;
 }
 
-static void put_names_back(const struct llm_question *q, const char *in, char out[static PLAN_WHY_MAX])
+static void put_names_back(const struct llm_question *q, const char *in,
+			   char out[static PLAN_WHY_MAX])
 {
 	char wide[PLAN_WHY_MAX + SERVICE_NAME_MAX * 8];
 	size_t used = 0, len = 1;
@@ -146,12 +149,15 @@ static void put_names_back(const struct llm_question *q, const char *in, char ou
 
 static bool take_root(const struct llm_question *q, const cJSON *root, struct llm_answer *a)
 {
-	const char *id = json_str(root, "root_cause_service"), *class = json_str(root, "fault_class");
+	const char *id = json_str(root, "root_cause_service"),
+		   *class = json_str(root, "fault_class");
 	size_t len = 0;
 
 	a->root = id ? service_at(q, id, &len) : 0;
 	if (!a->root || id[len])
-		return refuse(a, "the model named a root cause that is not among the services asked about");
+		return refuse(
+			a,
+			"the model named a root cause that is not among the services asked about");
 	for (int c = 0; class && c <= FAULT_CLASS_DOWN; c++)
 		if (!strcmp(class, fault_class_name((enum fault_class)c))) {
 			a->resource = (enum fault_class)c;
@@ -166,8 +172,7 @@ static bool take_evidence(const struct llm_question *q, const cJSON *root, struc
 
 	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > LLM_EVIDENCE_MAX)
 		return refuse(a, "the model's list of evidence is missing or too long");
-	cJSON_ArrayForEach(e, list)
-	{
+	cJSON_ArrayForEach(e, list) {
 		const char *id = cJSON_GetStringValue(e);
 		size_t i = 0;
 		while (id && i < q->nr_evidence && strcmp(q->evidence[i].id, id) != 0)

@@ -81,7 +81,9 @@ static bool wait_ns(uint64_t ns, const atomic_bool *cancel)
 
 static void auth_header(const struct llm_config *c, char *text, size_t size)
 {
-	snprintf(text, size, c->format == LLM_GEMINI ? "x-goog-api-key: %s" : "Authorization: Bearer %s", c->key);
+	snprintf(text, size,
+		 c->format == LLM_GEMINI ? "x-goog-api-key: %s" : "Authorization: Bearer %s",
+		 c->key);
 }
 
 static int post(struct llm *l, const struct buf *body, uint64_t left_ns, const atomic_bool *cancel,
@@ -135,8 +137,9 @@ static const char *transport_words(enum http_client_error e)
 }
 
 /* One call. 0: a->usable. Else @f says what to make of it. */
-static int try_once(struct llm *l, const struct llm_question *q, enum llm_schema_mode mode, uint64_t left_ns,
-		    const atomic_bool *cancel, struct llm_answer *a, struct llm_failure *f)
+static int try_once(struct llm *l, const struct llm_question *q, enum llm_schema_mode mode,
+		    uint64_t left_ns, const atomic_bool *cancel, struct llm_answer *a,
+		    struct llm_failure *f)
 {
 	CLEANUP(buf_release) struct buf body, text;
 	buf_init(&body, LLM_REQUEST_MAX);
@@ -156,7 +159,8 @@ static int try_once(struct llm *l, const struct llm_question *q, enum llm_schema
 		snprintf(f->because, sizeof(f->because), "%s", transport_words(r.error));
 		return err;
 	}
-	err = llm_extract(l->config.format, r.status, buf_str(&r.body), r.body.len, &text, a->model, tokens, f);
+	err = llm_extract(l->config.format, r.status, buf_str(&r.body), r.body.len, &text, a->model,
+			  tokens, f);
 	a->prompt_tokens = tokens[0];
 	a->answer_tokens = tokens[1];
 	const char *after;
@@ -173,8 +177,8 @@ static int try_once(struct llm *l, const struct llm_question *q, enum llm_schema
 }
 
 /* What to do after a failure: false: give up, f->because says why. */
-static bool go_on(const struct llm_config *c, enum llm_schema_mode *mode, unsigned *retries, uint64_t deadline_ns,
-		  const atomic_bool *cancel, struct llm_failure *f)
+static bool go_on(const struct llm_config *c, enum llm_schema_mode *mode, unsigned *retries,
+		  uint64_t deadline_ns, const atomic_bool *cancel, struct llm_failure *f)
 {
 	if (f->schema && *mode < LLM_PROMPT_ONLY) {
 		++*mode;
@@ -182,18 +186,20 @@ static bool go_on(const struct llm_config *c, enum llm_schema_mode *mode, unsign
 	}
 	if (!f->retry || *retries >= c->retries)
 		return false;
-	uint64_t pause = f->retry_after_ns ? f->retry_after_ns : BACKOFF_NS << *retries, now = clock_mono_ns();
+	uint64_t pause = f->retry_after_ns ? f->retry_after_ns : BACKOFF_NS << *retries,
+		 now = clock_mono_ns();
 	if (now + pause + LEAST_NS > deadline_ns) {
 		size_t used = strlen(f->because);
-		snprintf(f->because + used, sizeof(f->because) - used, "; a retry after %.1f s would be too late",
-			 (double)pause / 1e9);
+		snprintf(f->because + used, sizeof(f->because) - used,
+			 "; a retry after %.1f s would be too late", (double)pause / 1e9);
 		return false;
 	}
 	++*retries;
 	return wait_ns(pause, cancel);
 }
 
-int llm_ask(struct llm *l, const struct llm_question *q, const atomic_bool *cancel, struct llm_answer *a)
+int llm_ask(struct llm *l, const struct llm_question *q, const atomic_bool *cancel,
+	    struct llm_answer *a)
 {
 	uint64_t now = clock_mono_ns(), deadline = now + l->config.timeout_ms * NSEC_PER_MSEC;
 	enum llm_schema_mode mode = l->mode;
@@ -206,11 +212,13 @@ int llm_ask(struct llm *l, const struct llm_question *q, const atomic_bool *canc
 	for (;;) {
 		now = clock_mono_ns();
 		if (now + LEAST_NS > deadline) {
-			snprintf(a->because, sizeof(a->because), "the model did not answer in time");
+			snprintf(a->because, sizeof(a->because),
+				 "the model did not answer in time");
 			return -ETIMEDOUT;
 		}
 		if (!within_daily_cap(l, now)) {
-			snprintf(a->because, sizeof(a->because), "our own limit of questions a day (%u) is reached",
+			snprintf(a->because, sizeof(a->because),
+				 "our own limit of questions a day (%u) is reached",
 				 l->config.daily_cap);
 			return -EDQUOT;
 		}

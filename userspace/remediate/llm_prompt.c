@@ -49,7 +49,8 @@ static int add_causes(const struct llm_question *q, struct buf *to)
 {
 	const struct diagnosis *d = &q->diagnosis;
 	char id[16];
-	int err = buf_addf(to, "incident %s\ncauses, ranked by the engine (class, confidence):\n", q->incident);
+	int err = buf_addf(to, "incident %s\ncauses, ranked by the engine (class, confidence):\n",
+			   q->incident);
 
 	for (size_t i = 0; !err && i < d->nr_causes && i < ACTION_CAUSES_MAX; i++)
 		err = buf_addf(to, "%s %s %.2f\n", llm_service_id(q, d->causes[i].service, id),
@@ -69,7 +70,8 @@ static int add_actions(const struct llm_question *q, struct buf *to)
 	for (size_t i = 0; !err && i < q->nr_actions; i++) {
 		const struct action *a = &q->actions[i];
 		const char *target = llm_service_id(q, a->target, id);
-		err = buf_addf(to, "%s %s %s %d\n", a->id, action_kind_name(a->kind), target ? target : "-", a->risk);
+		err = buf_addf(to, "%s %s %s %d\n", a->id, action_kind_name(a->kind),
+			       target ? target : "-", a->risk);
 	}
 	return err;
 }
@@ -84,13 +86,14 @@ static void add_history(const struct llm_question *q, struct buf *to, size_t roo
 {
 	char id[16], line[128];
 
-	if (q->nr_history && !add_optional(to, room, "tried before (kind, target, times, helped, failed):\n"))
+	if (q->nr_history &&
+	    !add_optional(to, room, "tried before (kind, target, times, helped, failed):\n"))
 		return;
 	for (size_t i = 0; i < q->nr_history; i++) {
 		const struct llm_history *h = &q->history[i];
 		const char *target = llm_service_id(q, h->service, id);
-		snprintf(line, sizeof(line), "%s %s %u %u %u\n", action_kind_name(h->kind), target ? target : "-",
-			 h->tried, h->verified, h->failed);
+		snprintf(line, sizeof(line), "%s %s %u %u %u\n", action_kind_name(h->kind),
+			 target ? target : "-", h->tried, h->verified, h->failed);
 		add_optional(to, room, line);
 	}
 }
@@ -99,18 +102,21 @@ static void add_evidence(const struct llm_question *q, struct buf *to, size_t ro
 {
 	char id[16], line[160];
 
-	if (q->nr_evidence && !add_optional(to, room, "evidence (id, service, metric, now, normal, z):\n"))
+	if (q->nr_evidence &&
+	    !add_optional(to, room, "evidence (id, service, metric, now, normal, z):\n"))
 		return;
 	for (size_t i = 0; i < q->nr_evidence; i++) {
 		const struct llm_evidence *e = &q->evidence[i];
 		const char *service = llm_service_id(q, e->service, id);
-		snprintf(line, sizeof(line), "%s %s %s %.4g %.4g %.1f\n", e->id, service ? service : "-",
-			 feature_name(e->feature), e->value, e->normal, e->z);
+		snprintf(line, sizeof(line), "%s %s %s %.4g %.4g %.1f\n", e->id,
+			 service ? service : "-", feature_name(e->feature), e->value, e->normal,
+			 e->z);
 		add_optional(to, room, line);
 	}
 }
 
-int llm_prompt(const struct llm_question *q, unsigned tokens_max, struct buf *system, struct buf *user)
+int llm_prompt(const struct llm_question *q, unsigned tokens_max, struct buf *system,
+	       struct buf *user)
 {
 	size_t room = (size_t)tokens_max * BYTES_A_TOKEN;
 

@@ -12,8 +12,13 @@
 
 void llm_config_default(struct llm_config *c)
 {
-	*c = (struct llm_config){ .format = LLM_OFF, .connect_timeout_ms = 2000, .timeout_ms = 15000, .retries = 2,
-				  .daily_cap = 200, .prompt_tokens_max = 600, .answer_tokens_max = 2048,
+	*c = (struct llm_config){ .format = LLM_OFF,
+				  .connect_timeout_ms = 2000,
+				  .timeout_ms = 15000,
+				  .retries = 2,
+				  .daily_cap = 200,
+				  .prompt_tokens_max = 600,
+				  .answer_tokens_max = 2048,
 				  .thinking_budget = -1 };
 }
 
@@ -83,7 +88,8 @@ int llm_url(const struct llm_config *c, char url[static LLM_URL_MAX])
 	while (len && c->base[len - 1] == '/')
 		len--;
 	if (c->format == LLM_GEMINI)
-		n = snprintf(url, LLM_URL_MAX, "%.*s/v1beta/models/%s:generateContent", (int)len, c->base, c->model);
+		n = snprintf(url, LLM_URL_MAX, "%.*s/v1beta/models/%s:generateContent", (int)len,
+			     c->base, c->model);
 	else
 		n = snprintf(url, LLM_URL_MAX, "%.*s/v1/chat/completions", (int)len, c->base);
 	return n < 0 || n >= LLM_URL_MAX ? -EINVAL : 0;
@@ -105,13 +111,16 @@ static void enum_services(cJSON *p, const struct llm_question *q)
 	char id[16];
 
 	for (size_t i = 0; i < q->diagnosis.nr_causes; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(llm_service_id(q, q->diagnosis.causes[i].service, id)));
+		cJSON_AddItemToArray(
+			list,
+			cJSON_CreateString(llm_service_id(q, q->diagnosis.causes[i].service, id)));
 }
 
 static cJSON *schema(const struct llm_question *q, bool gemini)
 {
-	static const char *const names[] = { "incident_id", "root_cause_service", "fault_class", "action_id",
-					     "confidence", "evidence_ids", "why" };
+	static const char *const names[] = { "incident_id", "root_cause_service", "fault_class",
+					     "action_id",   "confidence",         "evidence_ids",
+					     "why" };
 	const char *string = gemini ? "STRING" : "string";
 	cJSON *s = cJSON_CreateObject();
 
@@ -122,7 +131,8 @@ static cJSON *schema(const struct llm_question *q, bool gemini)
 	enum_services(property(p, names[1], string), q);
 	cJSON *classes = cJSON_AddArrayToObject(property(p, names[2], string), "enum");
 	for (int c = 0; c <= CLASS_LAST; c++)
-		cJSON_AddItemToArray(classes, cJSON_CreateString(fault_class_name((enum fault_class)c)));
+		cJSON_AddItemToArray(classes,
+				     cJSON_CreateString(fault_class_name((enum fault_class)c)));
 	cJSON *actions = cJSON_AddArrayToObject(property(p, names[3], string), "enum");
 	for (size_t i = 0; i < q->nr_actions; i++)
 		cJSON_AddItemToArray(actions, cJSON_CreateString(q->actions[i].id));
@@ -139,7 +149,8 @@ static cJSON *schema(const struct llm_question *q, bool gemini)
 	cJSON_AddNumberToObject(property(p, names[6], string), "maxLength", LLM_WHY_CHARS);
 	cJSON_AddItemToObject(s, "required", cJSON_CreateStringArray(names, ARRAY_SIZE(names)));
 	if (gemini)
-		cJSON_AddItemToObject(s, "propertyOrdering", cJSON_CreateStringArray(names, ARRAY_SIZE(names)));
+		cJSON_AddItemToObject(s, "propertyOrdering",
+				      cJSON_CreateStringArray(names, ARRAY_SIZE(names)));
 	else
 		cJSON_AddFalseToObject(s, "additionalProperties");
 	return s;
@@ -155,8 +166,8 @@ static void add_gemini_text(cJSON *content, const char *text)
 	cJSON_AddItemToArray(cJSON_AddArrayToObject(content, "parts"), part);
 }
 
-static cJSON *gemini_body(const struct llm_config *c, const struct llm_question *q, enum llm_schema_mode mode,
-			  const char *system, const char *user)
+static cJSON *gemini_body(const struct llm_config *c, const struct llm_question *q,
+			  enum llm_schema_mode mode, const char *system, const char *user)
 {
 	cJSON *b = cJSON_CreateObject();
 
@@ -175,8 +186,8 @@ static cJSON *gemini_body(const struct llm_config *c, const struct llm_question 
 	if (mode == LLM_SCHEMA)
 		cJSON_AddItemToObject(g, "responseSchema", schema(q, true));
 	if (c->thinking_budget >= 0)
-		cJSON_AddNumberToObject(cJSON_AddObjectToObject(g, "thinkingConfig"), "thinkingBudget",
-					c->thinking_budget);
+		cJSON_AddNumberToObject(cJSON_AddObjectToObject(g, "thinkingConfig"),
+					"thinkingBudget", c->thinking_budget);
 	return b;
 }
 
@@ -189,8 +200,8 @@ static void add_message(cJSON *messages, const char *role, const char *text)
 	cJSON_AddItemToArray(messages, m);
 }
 
-static cJSON *openai_body(const struct llm_config *c, const struct llm_question *q, enum llm_schema_mode mode,
-			  const char *system, const char *user)
+static cJSON *openai_body(const struct llm_config *c, const struct llm_question *q,
+			  enum llm_schema_mode mode, const char *system, const char *user)
 {
 	cJSON *b = cJSON_CreateObject();
 
@@ -224,8 +235,8 @@ int llm_request(const struct llm_config *c, const struct llm_question *q, enum l
 		return err;
 
 	CLEANUP(json_freep) cJSON *b = c->format == LLM_GEMINI ?
-					       gemini_body(c, q, mode, buf_str(&system), buf_str(&user)) :
-					       openai_body(c, q, mode, buf_str(&system), buf_str(&user));
+		gemini_body(c, q, mode, buf_str(&system), buf_str(&user)) :
+		openai_body(c, q, mode, buf_str(&system), buf_str(&user));
 	CLEANUP(json_textp) char *text = b ? cJSON_PrintUnformatted(b) : NULL;
 	return text ? buf_addstr(body, text) : -ENOMEM;
 }

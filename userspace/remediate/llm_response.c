@@ -55,7 +55,8 @@ static const char *status_words(int status)
 	case 503:
 		return "the endpoint is overloaded";
 	default:
-		return status >= 500 ? "the endpoint failed" : "the endpoint did not answer as agreed";
+		return status >= 500 ? "the endpoint failed" :
+				       "the endpoint did not answer as agreed";
 	}
 }
 
@@ -93,16 +94,14 @@ static struct google_details google_details(const cJSON *error)
 	const cJSON *d, *v;
 	struct google_details r = { 0 };
 
-	cJSON_ArrayForEach(d, cJSON_GetObjectItemCaseSensitive(error, "details"))
-	{
+	cJSON_ArrayForEach(d, cJSON_GetObjectItemCaseSensitive(error, "details")) {
 		const char *delay = json_str(d, "retryDelay"), *reason = json_str(d, "reason");
 
 		if (type_ends_with(d, "RetryInfo") && delay)
 			r.retry_after_ns = llm_retry_after(delay, strlen(delay));
 		if (reason && !strcmp(reason, "API_KEY_INVALID"))
 			r.bad_key = true;
-		cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(d, "violations"))
-		{
+		cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(d, "violations")) {
 			const char *quota = json_str(v, "quotaId");
 			r.per_day |= quota && strstr(quota, "PerDay");
 		}
@@ -112,7 +111,8 @@ static struct google_details google_details(const cJSON *error)
 
 static bool worth_a_retry(int status)
 {
-	return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+	return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
+		status == 504;
 }
 
 /* These statuses are how servers say that they do not know response_format: 500 is llama-cpp-python's way. */
@@ -120,13 +120,16 @@ static bool may_be_the_schema(enum llm_format format, int status, const cJSON *e
 {
 	const char *type = json_str(error, "type"), *code = json_str(error, "code");
 
-	if (format != LLM_OPENAI || (status != 400 && status != 422 && status != 500 && status != 501))
+	if (format != LLM_OPENAI ||
+	    (status != 400 && status != 422 && status != 500 && status != 501))
 		return false;
-	return !(type && strstr(type, "context_size")) && !(code && strstr(code, "context_length")) &&
-	       !(code && strstr(code, "model_not_found"));
+	return !(type && strstr(type, "context_size")) &&
+		!(code && strstr(code, "context_length")) &&
+		!(code && strstr(code, "model_not_found"));
 }
 
-static int extract_error(enum llm_format format, int status, const cJSON *root, struct llm_failure *f)
+static int extract_error(enum llm_format format, int status, const cJSON *root,
+			 struct llm_failure *f)
 {
 	const cJSON *first = cJSON_IsArray(root) ? cJSON_GetArrayItem(root, 0) : root;
 	const cJSON *error = cJSON_GetObjectItemCaseSensitive(first, "error");
@@ -142,11 +145,12 @@ static int extract_error(enum llm_format format, int status, const cJSON *root, 
 		return fail(f, "the key is not valid (HTTP %d)", status);
 	if (d.per_day)
 		return fail(f, "the endpoint's quota for the day is used up (HTTP %d)", status);
-	return fail(f, "%s (HTTP %d%s%s)", status_words(status), status, name ? ", " : "", name ? word(name) : "");
+	return fail(f, "%s (HTTP %d%s%s)", status_words(status), status, name ? ", " : "",
+		    name ? word(name) : "");
 }
 
-static void count_tokens(const cJSON *root, const char *usage, const char *prompt, const char *answer,
-			 unsigned tokens[2])
+static void count_tokens(const cJSON *root, const char *usage, const char *prompt,
+			 const char *answer, unsigned tokens[2])
 {
 	const cJSON *u = cJSON_GetObjectItemCaseSensitive(root, usage);
 	double p = json_num(u, prompt, 0), a = json_num(u, answer, 0);
@@ -171,20 +175,22 @@ static int extract_gemini(const cJSON *root, struct buf *text, struct llm_failur
 	const cJSON *first = cJSON_GetArrayItem(candidates, 0), *part;
 
 	if (!first) {
-		const char *block =
-			json_str(cJSON_GetObjectItemCaseSensitive(root, "promptFeedback"), "blockReason");
+		const char *block = json_str(
+			cJSON_GetObjectItemCaseSensitive(root, "promptFeedback"), "blockReason");
 		return block ? fail(f, "the prompt was blocked (%s)", word(block)) :
 			       fail(f, "the answer holds no candidate");
 	}
 	const char *reason = json_str(first, "finishReason");
 	if (!reason || strcmp(reason, "STOP") != 0)
-		return fail(f, "the answer is not complete (%s)", reason ? word(reason) : "no finish reason");
+		return fail(f, "the answer is not complete (%s)",
+			    reason ? word(reason) : "no finish reason");
 
-	cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(
-					 cJSON_GetObjectItemCaseSensitive(first, "content"), "parts"))
-	{
+	cJSON_ArrayForEach(part,
+			   cJSON_GetObjectItemCaseSensitive(
+				   cJSON_GetObjectItemCaseSensitive(first, "content"), "parts")) {
 		const char *t = json_str(part, "text");
-		if (t && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part, "thought")) && buf_addstr(text, t))
+		if (t && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part, "thought")) &&
+		    buf_addstr(text, t))
 			return fail(f, "the answer is too long");
 	}
 	return text->len ? 0 : fail(f, "the answer holds no text");
@@ -192,16 +198,19 @@ static int extract_gemini(const cJSON *root, struct buf *text, struct llm_failur
 
 static int extract_openai(const cJSON *root, struct buf *text, struct llm_failure *f)
 {
-	const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(root, "choices"), 0);
+	const cJSON *first =
+		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(root, "choices"), 0);
 	const cJSON *message = cJSON_GetObjectItemCaseSensitive(first, "message");
-	const char *reason = json_str(first, "finish_reason"), *content = json_str(message, "content");
+	const char *reason = json_str(first, "finish_reason"),
+		   *content = json_str(message, "content");
 
 	if (!first)
 		return fail(f, "the answer holds no choice");
 	if (json_str(message, "refusal"))
 		return fail(f, "the model refused to answer");
 	if (!reason || strcmp(reason, "stop") != 0)
-		return fail(f, "the answer is not complete (%s)", reason ? word(reason) : "no finish reason");
+		return fail(f, "the answer is not complete (%s)",
+			    reason ? word(reason) : "no finish reason");
 	if (!content || !*content)
 		return fail(f, "the answer holds no text");
 	return buf_addstr(text, content) ? fail(f, "the answer is too long") : 0;
@@ -219,12 +228,14 @@ int llm_extract(enum llm_format format, int status, const char *body, size_t len
 	if (status != 200)
 		return extract_error(format, status, root, f);
 	if (err)
-		return fail(f, "the endpoint's answer is not JSON that can be used (%s)", why ? why : "it is empty");
+		return fail(f, "the endpoint's answer is not JSON that can be used (%s)",
+			    why ? why : "it is empty");
 	if (cJSON_IsArray(root) || cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(root, "error")))
 		return extract_error(format, status, root, f);
 
 	if (format == LLM_GEMINI) {
-		count_tokens(root, "usageMetadata", "promptTokenCount", "candidatesTokenCount", tokens);
+		count_tokens(root, "usageMetadata", "promptTokenCount", "candidatesTokenCount",
+			     tokens);
 		take_model(json_str(root, "modelVersion"), model);
 		return extract_gemini(root, text, f);
 	}

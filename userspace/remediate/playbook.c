@@ -24,8 +24,8 @@ enum history_result history_result_parse(const char *name)
 	return HISTORY_NONE;
 }
 
-static struct history_entry *entry_for(struct history *h, const char *service, enum fault_class class,
-				       enum action_kind kind)
+static struct history_entry *entry_for(struct history *h, const char *service,
+				       enum fault_class class, enum action_kind kind)
 {
 	struct history_entry *oldest = &h->entries[0];
 
@@ -42,8 +42,8 @@ static struct history_entry *entry_for(struct history *h, const char *service, e
 	return e;
 }
 
-void history_add(struct history *h, const char *service, enum fault_class class, enum action_kind kind,
-		 enum history_result result)
+void history_add(struct history *h, const char *service, enum fault_class class,
+		 enum action_kind kind, enum history_result result)
 {
 	if (result == HISTORY_NONE)
 		return;
@@ -56,8 +56,8 @@ void history_add(struct history *h, const char *service, enum fault_class class,
 	e->stamp = ++h->stamp;
 }
 
-const struct history_entry *history_entry_find(const struct history *h, const char *service, enum fault_class class,
-					 enum action_kind kind)
+const struct history_entry *history_entry_find(const struct history *h, const char *service,
+					       enum fault_class class, enum action_kind kind)
 {
 	for (size_t i = 0; h && i < h->nr; i++) {
 		const struct history_entry *e = &h->entries[i];
@@ -71,7 +71,8 @@ bool playbook_near(const struct diagnosis *d, uint32_t service)
 {
 	for (size_t i = 0; i < d->nr_causes; i++)
 		if (d->causes[i].service == service)
-			return i == 0 || d->causes[i].confidence >= PLAYBOOK_NEAR * d->causes[0].confidence;
+			return i == 0 ||
+				d->causes[i].confidence >= PLAYBOOK_NEAR * d->causes[0].confidence;
 	return false;
 }
 
@@ -79,11 +80,12 @@ bool playbook_near(const struct diagnosis *d, uint32_t service)
 static bool process_is_stuck(const struct service_facts *f)
 {
 	return f && f->silent_ns &&
-	       (strchr("TtDZ", f->process_state ? f->process_state : ' ') ||
-		(f->process_state == 'R' && f->cpu_cores >= .9));
+		(strchr("TtDZ", f->process_state ? f->process_state : ' ') ||
+		 (f->process_state == 'R' && f->cpu_cores >= .9));
 }
 
-static int rank_in_class(const struct cause *c, const struct service_facts *f, enum action_kind kind)
+static int rank_in_class(const struct cause *c, const struct service_facts *f,
+			 enum action_kind kind)
 {
 	bool down = c->resource == FAULT_CLASS_DOWN;
 	bool restart_first = process_is_stuck(f) || down;
@@ -131,7 +133,8 @@ static int rank(const struct diagnosis *d, const struct service_facts *facts, si
 }
 
 size_t playbook_order(const struct diagnosis *d, const struct service_facts *facts, size_t nr_facts,
-		      const struct history *h, struct action *actions, size_t nr, char *why, size_t why_size)
+		      const struct history *h, struct action *actions, size_t nr, char *why,
+		      size_t why_size)
 {
 	int ranks[ACTIONS_MAX];
 	size_t kept = 0;
@@ -152,14 +155,16 @@ size_t playbook_order(const struct diagnosis *d, const struct service_facts *fac
 	}
 
 	if (!kept || !d->nr_causes || actions[0].kind == ACTION_ESCALATE) {
-		snprintf(why, why_size, "nothing can be done about it from here: a person must look");
+		snprintf(why, why_size,
+			 "nothing can be done about it from here: a person must look");
 		return kept;
 	}
 	const struct action *first = &actions[0];
 	const struct cause *c = &d->causes[cause_index(d, first->target)];
-	const struct history_entry *e = history_entry_find(h, first->target_name, c->resource, first->kind);
-	snprintf(why, why_size, "%s of %s: %s first%s", fault_class_name(c->resource), first->target_name,
-		 action_kind_name(first->kind),
+	const struct history_entry *e =
+		history_entry_find(h, first->target_name, c->resource, first->kind);
+	snprintf(why, why_size, "%s of %s: %s first%s", fault_class_name(c->resource),
+		 first->target_name, action_kind_name(first->kind),
 		 e && e->last == HISTORY_VERIFIED ? ", as it helped here the last time" : "");
 	return kept;
 }

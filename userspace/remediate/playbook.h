@@ -18,7 +18,13 @@
 
 #define HISTORY_MAX 512 /* entries; the oldest is overwritten */
 
-enum history_result { HISTORY_NONE, HISTORY_VERIFIED, HISTORY_FAILED, HISTORY_NOTHING, HISTORY_UNVERIFIED };
+enum history_result {
+	HISTORY_NONE,
+	HISTORY_VERIFIED,
+	HISTORY_FAILED,
+	HISTORY_NOTHING,
+	HISTORY_UNVERIFIED
+};
 
 /** history_result_name() - "none", "verified", "failed", "nothing", "unverified". */
 const char *history_result_name(enum history_result r);
@@ -32,7 +38,7 @@ struct history_entry {
 	enum action_kind kind;
 	enum history_result last;
 	unsigned tried, verified, failed;
-	uint64_t stamp;                 /* of the last change; larger is newer */
+	uint64_t stamp; /* of the last change; larger is newer */
 };
 
 struct history {
@@ -41,12 +47,12 @@ struct history {
 	uint64_t stamp;
 };
 
-void history_add(struct history *h, const char *service, enum fault_class class, enum action_kind kind,
-		 enum history_result result);
+void history_add(struct history *h, const char *service, enum fault_class class,
+		 enum action_kind kind, enum history_result result);
 
 /** history_entry_find() - NULL where it was never tried. */
-const struct history_entry *history_entry_find(const struct history *h, const char *service, enum fault_class class,
-					 enum action_kind kind);
+const struct history_entry *history_entry_find(const struct history *h, const char *service,
+					       enum fault_class class, enum action_kind kind);
 
 /**
  * playbook_order() - sort @actions in place into the order in which to try them.
@@ -59,7 +65,8 @@ const struct history_entry *history_entry_find(const struct history *h, const ch
  * Returns how many are kept: never 0 when an escalate was among them.
  */
 size_t playbook_order(const struct diagnosis *d, const struct service_facts *facts, size_t nr_facts,
-		      const struct history *h, struct action *actions, size_t nr, char *why, size_t why_size);
+		      const struct history *h, struct action *actions, size_t nr, char *why,
+		      size_t why_size);
 
 /** A cause is near the first when its confidence is at least this share of the first's. */
 #define PLAYBOOK_NEAR 0.8

@@ -67,8 +67,9 @@ static void find_listeners(struct tables *t, uint16_t port, struct listeners *re
 		while (fgets(line, sizeof(line), t->file[i])) {
 			unsigned local, state;
 			unsigned long inode;
-			if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu", &local,
-				   &state, &inode) != 3)
+			if (sscanf(line,
+				   " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu",
+				   &local, &state, &inode) != 3)
 				continue;
 			if (state == TCP_LISTEN && local == port && ret->nr < LISTENERS_MAX)
 				ret->inode[ret->nr++] = inode;
@@ -116,8 +117,9 @@ static bool listens_anew(struct tables *t, uint16_t port, const struct listeners
 	return false;
 }
 
-static int wait_listeners(struct tables *t, const struct service_facts *f, const struct listeners old[],
-			  uint64_t deadline_ns, const atomic_bool *cancel, uint16_t *missing)
+static int wait_listeners(struct tables *t, const struct service_facts *f,
+			  const struct listeners old[], uint64_t deadline_ns,
+			  const atomic_bool *cancel, uint16_t *missing)
 {
 	const struct timespec step = { .tv_nsec = (long)STEP_NS };
 	size_t done = 0;
@@ -137,19 +139,22 @@ static int wait_listeners(struct tables *t, const struct service_facts *f, const
 	return 0;
 }
 
-int restart_process(const struct service_facts *f, uint64_t wait_ns, const atomic_bool *cancel, char *says,
-		    size_t size)
+int restart_process(const struct service_facts *f, uint64_t wait_ns, const atomic_bool *cancel,
+		    char *says, size_t size)
 {
 	CLEANUP(tables_close) struct tables t = { 0 };
 	struct listeners old[SERVICE_PORTS_MAX];
 	uint64_t start = clock_mono_ns();
 	int pid = (int)f->main_pid;
 
-	if (pid <= 1 || pid == getpid() || !f->nr_ports || f->nr_ports > SERVICE_PORTS_MAX || !f->main_start_ticks)
-		return say(says, size, -EINVAL, "%s has no process and port that could be restarted", f->name);
+	if (pid <= 1 || pid == getpid() || !f->nr_ports || f->nr_ports > SERVICE_PORTS_MAX ||
+	    !f->main_start_ticks)
+		return say(says, size, -EINVAL,
+			   "%s has no process and port that could be restarted", f->name);
 	CLEANUP(closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)
-		return say(says, size, -errno, "process %d of %s cannot be held: %s", pid, f->name, strerror(errno));
+		return say(says, size, -errno, "process %d of %s cannot be held: %s", pid, f->name,
+			   strerror(errno));
 	/* Held first, compared afterwards: from here on the number cannot become somebody else's. */
 	if (!facts_process_state(pid, f->main_start_ticks))
 		return say(says, size, -ESRCH, "process %d is not %s's any more", pid, f->name);
@@ -158,16 +163,22 @@ int restart_process(const struct service_facts *f, uint64_t wait_ns, const atomi
 		find_listeners(&t, f->ports[i], &old[i]);
 
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0))
-		return say(says, size, -errno, "process %d of %s cannot be killed: %s", pid, f->name, strerror(errno));
+		return say(says, size, -errno, "process %d of %s cannot be killed: %s", pid,
+			   f->name, strerror(errno));
 	int err = wait_exit(pidfd, start + wait_ns, cancel);
 	if (err)
-		return say(says, size, err, "process %d of %s was killed, but has not ended", pid, f->name);
+		return say(says, size, err, "process %d of %s was killed, but has not ended", pid,
+			   f->name);
 	double gone = (double)(clock_mono_ns() - start) / 1e9;
 	uint16_t missing = 0;
 	err = wait_listeners(&t, f, old, start + wait_ns, cancel, &missing);
 	if (err)
-		return say(says, size, err, "process %d of %s was killed, but nobody listens on port %u again (%.1f s)", pid,
-			   f->name, missing, (double)(clock_mono_ns() - start) / 1e9);
-	return say(says, size, 0, "process %d killed, gone after %.2f s; a new one listens on port %u after %.2f s", pid,
-		   gone, f->ports[0], (double)(clock_mono_ns() - start) / 1e9);
+		return say(
+			says, size, err,
+			"process %d of %s was killed, but nobody listens on port %u again (%.1f s)",
+			pid, f->name, missing, (double)(clock_mono_ns() - start) / 1e9);
+	return say(
+		says, size, 0,
+		"process %d killed, gone after %.2f s; a new one listens on port %u after %.2f s",
+		pid, gone, f->ports[0], (double)(clock_mono_ns() - start) / 1e9);
 }

@@ -26,7 +26,7 @@
  * 0; -ESRCH (gone, or another process under that number), -EPERM, -EINVAL (nothing to restart),
  * -ETIMEDOUT (killed, but it did not end, or nobody listens again), -ECANCELED.
  */
-int restart_process(const struct service_facts *f, uint64_t wait_ns, const atomic_bool *cancel, char *says,
-		    size_t size);
+int restart_process(const struct service_facts *f, uint64_t wait_ns, const atomic_bool *cancel,
+		    char *says, size_t size);
 
 #endif

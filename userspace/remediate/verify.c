@@ -5,8 +5,11 @@
 
 void verify_limits_default(struct verify_limits *l)
 {
-	*l = (struct verify_limits){ .settle_ns = 5 * NSEC_PER_SEC, .window_ns = 120 * NSEC_PER_SEC,
-				     .late_ns = NSEC_PER_SEC, .need = 6, .of = 8 };
+	*l = (struct verify_limits){ .settle_ns = 5 * NSEC_PER_SEC,
+				     .window_ns = 120 * NSEC_PER_SEC,
+				     .late_ns = NSEC_PER_SEC,
+				     .need = 6,
+				     .of = 8 };
 }
 
 const char *verify_result_name(enum verify_result r)
@@ -33,7 +36,8 @@ static void take(struct verify *v, const struct verify_tick *t, bool good)
 	}
 }
 
-enum verify_result verify_step(struct verify *v, const struct verify_limits *l, const struct verify_tick *t)
+enum verify_result verify_step(struct verify *v, const struct verify_limits *l,
+			       const struct verify_tick *t)
 {
 	uint64_t since = t->at_ns > v->started_ns ? t->at_ns - v->started_ns : 0;
 	uint32_t mask = l->of >= 32 ? UINT32_MAX : (1U << l->of) - 1;

@@ -17,10 +17,10 @@
 #include <stdint.h>
 
 struct verify_limits {
-	uint64_t settle_ns;  /* 5 s: the window still holds samples from before the action */
-	uint64_t window_ns;  /* 120 s */
-	uint64_t late_ns;    /* 1 s */
-	unsigned need, of;   /* 6 of 8; of <= 32 */
+	uint64_t settle_ns; /* 5 s: the window still holds samples from before the action */
+	uint64_t window_ns; /* 120 s */
+	uint64_t late_ns;   /* 1 s */
+	unsigned need, of;  /* 6 of 8; of <= 32 */
 };
 
 void verify_limits_default(struct verify_limits *l);
@@ -33,15 +33,15 @@ const char *verify_result_name(enum verify_result r);
 /* One tick of everything that belongs to the incident. */
 struct verify_tick {
 	uint64_t at_ns;
-	bool suspect;        /* the root's or a victim's verdict */
-	uint64_t answered;   /* by the root */
-	uint64_t oldest_ns;  /* in flight at the root */
+	bool suspect;       /* the root's or a victim's verdict */
+	uint64_t answered;  /* by the root */
+	uint64_t oldest_ns; /* in flight at the root */
 };
 
 struct verify {
 	uint64_t started_ns;
-	uint32_t good;       /* bit i: the i-th last tick that spoke */
-	unsigned spoke, bad; /* ticks, since the settle time */
+	uint32_t good;          /* bit i: the i-th last tick that spoke */
+	unsigned spoke, bad;    /* ticks, since the settle time */
 	uint64_t first_good_ns; /* of the run that verified it: when it recovered */
 };
 
@@ -49,6 +49,7 @@ struct verify {
 void verify_start(struct verify *v, uint64_t now_ns);
 
 /** verify_step() - one tick more. */
-enum verify_result verify_step(struct verify *v, const struct verify_limits *l, const struct verify_tick *t);
+enum verify_result verify_step(struct verify *v, const struct verify_limits *l,
+			       const struct verify_tick *t);
 
 #endif
