@@ -78,6 +78,13 @@ static void say_errors(const struct node_evidence *n, const char *name, struct c
 		    n->history->errors.mean * 100, 100 * n->own_errors / n->more_errors);
 }
 
+static bool slower(const struct edge_evidence *x)
+{
+	double usual = x->history->time_s.mean;
+
+	return x->now.time_s >= 1.3 * usual && x->now.time_s >= usual + .005;
+}
+
 static void say_callers(const struct evidence *e, size_t i, struct cause *c)
 {
 	const struct node_evidence *n = &e->nodes[i];
@@ -106,7 +113,7 @@ static void say_callers(const struct evidence *e, size_t i, struct cause *c)
 			say(c, "%.0f of %.0f calls from " NAME " wait for it, the oldest for %s",
 			    x->now.in_flight, x->now.calls, client,
 			    evidence_time(x->now.oldest_s, now));
-		else if (x->now.slow > 0 && x->more_s > 0)
+		else if (x->now.slow > 0 && slower(x))
 			say(c, "%.0f of %.0f calls from " NAME " waited for it: %s, normally %s",
 			    x->now.slow, x->now.calls, client, now, usual);
 		else if (x->more_errors > 0)
