@@ -272,6 +272,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # five is the default: of forty clients at once some would wait for a SYN's repetition
 
     def handle_error(self, request, client_address):
         pass  # a client that gives up or refuses our certificate is what is being tested
