@@ -98,7 +98,7 @@ static bool python_of(const char *name, const char *test, char *path, size_t siz
 
 static void test_partner_google_client_reads_our_server(void **state)
 {
-	char python[256], text[8192];
+	char python[512], text[8192];
 	struct child c;
 
 	(void)state;
@@ -199,7 +199,7 @@ static bool ask(unsigned port, struct llm_answer *a, enum llm_schema_mode *mode)
  */
 static void test_partner_llama_answers_in_our_schema(void **state)
 {
-	char python[256];
+	char python[512];
 	struct child c;
 	struct llm_answer a;
 	enum llm_schema_mode mode;
@@ -227,7 +227,7 @@ static void test_partner_llama_answers_in_our_schema(void **state)
 
 static void test_partner_llama_overflow_is_told_and_not_retried(void **state)
 {
-	char python[256];
+	char python[512];
 	struct child c;
 	struct llm_answer a;
 	enum llm_schema_mode mode;
