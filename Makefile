@@ -199,17 +199,20 @@ comma := ,
 
 # ---- running
 
-.PHONY: setup test test-vm demo up down bench
+.PHONY: setup test test-vm test-llm demo up down bench
 setup: ## install the Debian packages that everything here needs (root)
 	$(Q)tools/setup.sh all
 
 T ?= $(TEST_BIN) $(BLIND_BIN)
-test: all $(T) ## run all tests (T=build/tests/unit/test_text for one); root for most
+test: all bpf-arm64 $(T) ## run all tests (T=build/tests/unit/test_text for one); root for most
 	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log $(T)
 
 KERNEL ?= 5.10 6.1 6.12 7.2
 test-vm: all $(TEST_BIN) ## boot other kernels in QEMU and test there (KERNEL=6.1)
 	$(Q)for k in $(KERNEL); do tests/vm/run.sh $$k || exit 1; done
+
+test-llm: all $(B)/tests/host/test_llm_server $(B)/tests/host/test_llm_partners ## try the model client on real counterparts
+	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log-llm $(filter $(B)/tests/%,$^)
 
 demo: all ## the whole story, in three minutes (root)
 	$(Q)tools/demo.sh

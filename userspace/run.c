@@ -178,7 +178,14 @@ static int open_engine(struct daemon *d)
 	}
 	err = facts_new(NULL, &d->facts);
 	err = err ?: engine_new(&c, &ops, d->store, clock_mono_ns(), &d->engine);
-	d->executor = (struct executor){ .ctx = d, .reset_fault = reset_fault, .llm = d->llm, .store = d->store };
+	explicit_bzero(c.llm.key, sizeof(c.llm.key)); /* struct llm has its own copy, and wipes it */
+	d->executor = (struct executor){
+		.ctx = d,
+		.reset_fault = reset_fault,
+		.llm = d->llm,
+		.store = d->store,
+		.cancel = &d->worker.cancel,
+	};
 	return err;
 }
 

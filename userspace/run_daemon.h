@@ -11,6 +11,7 @@
 #define ARCHAIC_RUN_DAEMON_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -46,6 +47,7 @@ struct worker {
 	struct job *queue[WORKER_QUEUE_MAX];
 	size_t head, nr;
 	bool stop;
+	atomic_bool cancel; /* tells a job at hand to end early */
 };
 
 struct daemon {

@@ -81,6 +81,7 @@ void worker_stop(struct daemon *d)
 
 	if (!w->running)
 		return;
+	atomic_store(&w->cancel, true);
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
 	pthread_cond_signal(&w->wake);
