@@ -164,7 +164,7 @@ struct abi_stats {
 	__u64 listener_parked;   /* requests that came on the handshake's ACK */
 	__u64 listener_adopted;
 	__u64 wakeups_dropped;   /* the table of waking tasks was full */
-	__u64 parsed;            /* messages understood */
+	__u64 parsed;            /* requests finished, at either end; summed by userspace, not by the programs */
 };
 _Static_assert(sizeof(struct abi_stats) == 13 * 8, "abi_stats");
 

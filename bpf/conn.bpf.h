@@ -220,8 +220,14 @@ static __always_inline void conn_finish(struct conn *c, __u64 end)
 
 	ADD(v->duration_ns, duration);
 	ADD(v->ttfb_ns, ttfb);
-	ADD(v->duration[bucket_of(duration)], 1);
-	ADD(v->ttfb[bucket_of(ttfb)], 1);
+
+	__u32 bucket = bucket_of(duration);
+
+	ADD(v->duration[bucket], 1);
+	/* Most responses are one packet, their first byte leaves with the last. */
+	if (ttfb != duration)
+		bucket = bucket_of(ttfb);
+	ADD(v->ttfb[bucket], 1);
 
 	__u8 flags = request_flags(c, duration, status);
 
@@ -293,7 +299,6 @@ static __always_inline void conn_request_event(struct conn *c, __u32 ev)
 			c->detail_of = nr;
 		}
 		c->head = nr + 1;
-		ADD(stats.parsed, 1);
 	} else if (ev & (HTTP_EV_TRACE | HTTP_EV_PARENT)) {
 		/* X-Trace-ID is what the logs carry: it wins over traceparent. */
 		if (c->detail_of == nr - 1 && ((ev & HTTP_EV_TRACE) || !c->trace_len))
@@ -315,7 +320,6 @@ static __always_inline void conn_response_event(struct conn *c, __u32 ev, __u64 
 			s->flags |= HTTP_F_NO_BODY;
 		if (method == ABI_METHOD_CONNECT)
 			s->flags |= HTTP_F_CONNECT;
-		ADD(stats.parsed, 1);
 	} else if (ev & HTTP_EV_END) {
 		conn_finish(c, now);
 		if (s->state == HTTP_OPAQUE)

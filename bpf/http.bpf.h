@@ -686,24 +686,31 @@ static __always_inline __u32 http_step(struct stream *s, struct __sk_buff *skb, 
 	return http_lose(s);
 }
 
-/* Copy @words words of the window from s->at on; what lies behind it reads as zero. */
+/* Copy s->at_len bytes of the window from s->at on, and no more than @words words; what lies behind it reads as zero. */
 static __always_inline void http_copy(const struct stream *s, __u64 *to, int words)
 {
 	__u32 at = s->at;
+	__u32 len = s->at_len;
 
 	_Pragma("clang loop unroll(disable)")
-	for (int i = 0; i < words; i++)
+	for (int i = 0; i < words; i++) {
+		if (len <= 8U * i)
+			break;
 		to[i] = http_word(s, at + 8 * i);
+	}
 }
 
-/** http_path() - copy the request target at HTTP_EV_START, ABI_PATH_MAX bytes (what follows the path is noise). Returns its length there. @to: aligned to 8. */
+/**
+ * http_path() - copy the request target at HTTP_EV_START, at most ABI_PATH_MAX bytes (up to 7 behind the path are noise).
+ * Returns its length there. @to: aligned to 8.
+ */
 static __always_inline __u8 http_path(const struct stream *s, char *to)
 {
 	http_copy(s, (__u64 *)to, ABI_PATH_MAX / 8);
 	return s->at_len < ABI_PATH_MAX ? s->at_len : ABI_PATH_MAX;
 }
 
-/** http_trace() - copy the trace id at HTTP_EV_TRACE or _PARENT, ABI_TRACE_MAX bytes. Returns its length there. @to: aligned to 8. */
+/** http_trace() - the same for the trace id at HTTP_EV_TRACE or _PARENT, at most ABI_TRACE_MAX bytes. */
 static __always_inline __u8 http_trace(const struct stream *s, char *to)
 {
 	http_copy(s, (__u64 *)to, ABI_TRACE_MAX / 8);

@@ -103,14 +103,14 @@ static __always_inline bool sock_closed(struct bpf_sock *sk)
 }
 
 /* FIN and RST, after the packet's payload. */
-static __always_inline void conn_close(struct conn *c, struct bpf_sock *sk, const struct packet *p, bool egress,
+static __always_inline void conn_close(struct conn *c, struct bpf_sock *sk, __u32 seq, __u8 flags, bool egress,
 				       bool response, __u64 now)
 {
 	struct stream *s = response ? &c->responses : &c->requests;
 
-	if (p->flags & TCP_FLAG_RST) {
+	if (flags & TCP_FLAG_RST) {
 		/* Anybody may send a RST; one that is not exactly in place changes nothing (RFC 5961). */
-		if (egress || s->state == HTTP_NEW || p->seq == s->next_seq)
+		if (egress || s->state == HTTP_NEW || seq == s->next_seq)
 			conn_abort(c, now);
 		return;
 	}
@@ -208,6 +208,7 @@ static __always_inline int observe(struct __sk_buff *skb, bool egress)
 	if (lost)
 		conn_unparsed(c, response, false);
 	if (fresh) {
+		skb->cb[0] = p.flags;
 		/* Does not come back. */
 		if (egress)
 			bpf_tail_call(skb, &parse_out, response ? PARSE_RESPONSES : PARSE_REQUESTS);
@@ -215,17 +216,17 @@ static __always_inline int observe(struct __sk_buff *skb, bool egress)
 			bpf_tail_call(skb, &parse_in, response ? PARSE_RESPONSES : PARSE_REQUESTS);
 	}
 	if (p.flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
-		conn_close(c, sk, &p, egress, response, packet_time(skb, egress));
+		conn_close(c, sk, p.seq, p.flags, egress, response, packet_time(skb, egress));
 	return 1;
 }
 
 static __always_inline int parse(struct __sk_buff *skb, bool egress, bool response)
 {
-	struct packet p;
+	__u8 flags = skb->cb[0]; /* of the TCP header, from observe(); the kernel clears cb before each packet */
 	struct bpf_sock *sk = skb->sk;
 	struct conn *c;
 
-	if (!sk || !packet_tcp(skb, 0, &p))
+	if (!sk)
 		return 1;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
@@ -243,8 +244,9 @@ static __always_inline int parse(struct __sk_buff *skb, bool egress, bool respon
 			bpf_tail_call(skb, &parse_in, response ? PARSE_RESPONSES : PARSE_REQUESTS);
 		give_up(c, response);
 	}
-	if (p.flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
-		conn_close(c, sk, &p, egress, response, now);
+	/* The payload was new, so its end is the stream's. */
+	if (flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
+		conn_close(c, sk, (response ? &c->responses : &c->requests)->next_seq, flags, egress, response, now);
 	return 1;
 }
 

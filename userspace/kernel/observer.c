@@ -310,6 +310,7 @@ int observer_self(struct observer *o, struct observer_self *ret)
 	struct bpf_program *p;
 	uint64_t ports = 0, pids = 0;
 
+	self.stats.parsed = o->finished;
 	bpf_object__for_each_program(p, o->request->obj)
 		observer_add_program(&self, p);
 	for (struct watched *w = o->services; w; w = w->hh.next) {

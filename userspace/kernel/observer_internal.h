@@ -53,6 +53,7 @@ struct observer {
 	void *values;                  /* room for one map value of every CPU */
 	uint32_t epoch;
 	uint64_t parked_before;
+	uint64_t finished;             /* requests, in all series, ever */
 	uint64_t last_read_ns;
 	struct watched *services;
 	struct series_node *series;
@@ -60,6 +61,13 @@ struct observer {
 	struct abi_flight *flights;    /* of the last read */
 	size_t nr_flights, cap_flights;
 };
+
+/**
+ * observer_watch_tasks() - change what two maps, process -> service and cgroup -> service, know of a service.
+ * @before: what they were told; NULL: nothing. @now: NULL: forget it. What stays is never missing in between,
+ * and a key that has another owner by now is left alone. 0 or -errno (a table is full: what fitted is there).
+ */
+int observer_watch_tasks(int tgids, int cgroups, const struct service *before, const struct service *now);
 
 /** observer_tasks_open() - load and attach the scheduler's programs; sets can.tasks where that fails. */
 void observer_tasks_open(struct observer *o);

@@ -317,6 +317,7 @@ int observer_read(struct observer *o, uint64_t now_ns, const struct registry *se
 		const struct abi_series *d = &n->delta;
 		if (!d->requests && !d->aborted && !d->unparsed)
 			continue;
+		o->finished += d->requests;
 		if (n->key.side == ABI_SIDE_SERVER)
 			add_server(o, &t, n);
 		else

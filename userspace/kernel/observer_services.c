@@ -104,9 +104,9 @@ static int watch_ports(struct observer *o, const struct service *before, const s
 	return err;
 }
 
-static int watch_tasks(struct observer *o, const struct service *before, const struct service *now)
+int observer_watch_tasks(int tgids, int cgroups, const struct service *before, const struct service *now)
 {
-	int tgids = bpf_map__fd(o->request->maps.tgids), cgroups = bpf_map__fd(o->request->maps.cgroups), err = 0;
+	int err = 0;
 
 	for (size_t i = 0; before && i < before->nr_pids; i++) {
 		uint32_t pid = (uint32_t)before->pids[i];
@@ -123,6 +123,12 @@ static int watch_tasks(struct observer *o, const struct service *before, const s
 	if (now && now->own_cgroup && bpf_map_update_elem(cgroups, &now->cgroup_id, &now->id, BPF_ANY) < 0)
 		err = -errno;
 	return err;
+}
+
+static int watch_tasks(struct observer *o, const struct service *before, const struct service *now)
+{
+	return observer_watch_tasks(bpf_map__fd(o->request->maps.tgids), bpf_map__fd(o->request->maps.cgroups),
+				    before, now);
 }
 
 /* Every socket decides its role again with its next packet. */

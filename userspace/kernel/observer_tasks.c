@@ -74,16 +74,10 @@ void observer_tasks_watch(struct observer *o, const struct service *before, cons
 		memset(o->values, 0, sizeof(struct abi_tasks) * (size_t)o->nr_cpus);
 		bpf_map_update_elem(bpf_map__fd(o->sched->maps.tasks), &now->id, o->values, BPF_NOEXIST);
 	}
-	int tgids = bpf_map__fd(o->sched->maps.task_tgids), cgroups = bpf_map__fd(o->sched->maps.task_cgroups);
-
-	for (size_t i = 0; before && i < before->nr_pids; i++)
-		bpf_map_delete_elem(tgids, &before->pids[i]);
-	if (before && before->own_cgroup)
-		bpf_map_delete_elem(cgroups, &before->cgroup_id);
-	for (size_t i = 0; now && i < now->nr_pids; i++)
-		bpf_map_update_elem(tgids, &now->pids[i], &now->id, BPF_ANY);
 	if (now && now->own_cgroup)
-		bpf_map_update_elem(cgroups, &now->cgroup_id, &now->id, BPF_ANY);
+		o->sched->bss->cgroups_watched = 1;
+	observer_watch_tasks(bpf_map__fd(o->sched->maps.task_tgids), bpf_map__fd(o->sched->maps.task_cgroups), before,
+			     now);
 }
 
 const struct tasks_node *observer_tasks_find(const struct observer *o, uint32_t service)
