@@ -39,7 +39,7 @@ static int setup(void **state)
 	w.d.known = true;
 	w.d.nr_causes = 1;
 	w.d.causes[0].service = DB;
-	strcpy(w.d.causes[0].name, "db");
+	snprintf(w.d.causes[0].name, sizeof(w.d.causes[0].name), "db");
 	/* Stopped, with requests waiting: two witnesses. */
 	w.db = (struct service_facts){ .service = DB,
 				       .name = "db",
@@ -116,7 +116,7 @@ static void test_guard_approval_lifts_no_limit(void **state)
 
 	w->q.mode = GUARD_SUGGEST;
 	w->q.approved = true;
-	strcpy(w->limits.protected_[0], "db");
+	snprintf(w->limits.protected_[0], sizeof(w->limits.protected_[0]), "db");
 	w->limits.nr_protected = 1;
 	world_limits(w);
 	expect(w, 100 * S, GUARD_DENY, "protected");
@@ -126,7 +126,7 @@ static void test_guard_target_lists(void **state)
 {
 	struct world *w = *state;
 
-	strcpy(w->limits.allowed[0], "auth");
+	snprintf(w->limits.allowed[0], sizeof(w->limits.allowed[0]), "auth");
 	w->limits.nr_allowed = 1;
 	world_limits(w);
 	expect(w, 100 * S, GUARD_DENY, "allow-list");

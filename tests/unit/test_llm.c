@@ -293,101 +293,101 @@ static void test_llm_extract_good_answers(void **state)
 	"{\"error\":{\"code\":" #code ",\"message\":\"very-secret-key\",\"status\":\"" status \
 	"\"" details "}}"
 
+static const struct {
+	enum llm_format format;
+	int status;
+	const char *body, *because;
+	bool retry, schema;
+	unsigned after_s;
+} failures[] = {
+	{ LLM_GEMINI, 429,
+	  GERR(429, "RESOURCE_EXHAUSTED",
+	       ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"26s\"}]"),
+	  "too many requests (HTTP 429, RESOURCE_EXHAUSTED)", true, false, 26 },
+	{ LLM_GEMINI, 429,
+	  GERR(429, "RESOURCE_EXHAUSTED",
+	       ",\"details\":[{\"@type\":\"x/google.rpc.QuotaFailure\",\"violations\":[{\"quotaId\":\"GenerateRequestsPerDayPerProject\"}]}]"),
+	  "quota for the day", false, false, 0 },
+	{ LLM_GEMINI, 429, "[" GERR(429, "RESOURCE_EXHAUSTED", "") "]", "too many requests",
+	  true, false, 0 },
+	{ LLM_GEMINI, 400,
+	  GERR(400, "INVALID_ARGUMENT",
+	       ",\"details\":[{\"@type\":\"x/google.rpc.ErrorInfo\",\"reason\":\"API_KEY_INVALID\"}]"),
+	  "the key is not valid (HTTP 400)", false, false, 0 },
+	{ LLM_GEMINI, 400, GERR(400, "INVALID_ARGUMENT", ""), "refused (HTTP 400", false,
+	  false, 0 },
+	{ LLM_GEMINI, 403, GERR(403, "PERMISSION_DENIED", ""), "key was refused", false,
+	  false, 0 },
+	{ LLM_GEMINI, 404, GERR(404, "NOT_FOUND", ""), "no such model", false, false, 0 },
+	{ LLM_GEMINI, 500, GERR(500, "INTERNAL", ""), "the endpoint failed", true, false,
+	  0 },
+	{ LLM_GEMINI, 502, "<html>bad gateway</html>", "the endpoint failed (HTTP 502)",
+	  true, false, 0 },
+	{ LLM_GEMINI, 503, GERR(503, "UNAVAILABLE", ""), "overloaded", true, false, 0 },
+	{ LLM_GEMINI, 504, GERR(504, "DEADLINE_EXCEEDED", ""), "own time ran out", true,
+	  false, 0 },
+	{ LLM_GEMINI, 408, "", "own time ran out", true, false, 0 },
+	{ LLM_GEMINI, 302, "", "did not answer as agreed (HTTP 302)", false, false, 0 },
+	{ LLM_GEMINI, 200, GERR(503, "UNAVAILABLE", ""), "overloaded", true, false, 0 },
+	{ LLM_GEMINI, 200, "{}", "no candidate", false, false, 0 },
+	{ LLM_GEMINI, 200, "{\"candidates\":[]}", "no candidate", false, false, 0 },
+	{ LLM_GEMINI, 200, "{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}",
+	  "blocked (SAFETY)", false, false, 0 },
+	{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"MAX_TOKENS\"}]}",
+	  "not complete (MAX_TOKENS)", false, false, 0 },
+	{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"RECITATION\"}]}",
+	  "RECITATION", false, false, 0 },
+	{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"very-secret-key 1\"}]}",
+	  "a word that is not known", false, false, 0 },
+	{ LLM_GEMINI, 200, "{\"candidates\":[{\"content\":{}}]}", "no finish reason", false,
+	  false, 0 },
+	{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"STOP\",\"content\":{}}]}",
+	  "no text", false, false, 0 },
+	{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishRe", "not JSON", false, false, 0 },
+	{ LLM_GEMINI, 200, "", "not JSON", false, false, 0 },
+	{ LLM_OPENAI, 400,
+	  "{\"error\":{\"message\":\"response_format\",\"type\":\"invalid_request_error\",\"code\":null}}",
+	  "refused (HTTP 400)", false, true, 0 },
+	{ LLM_OPENAI, 400,
+	  "{\"error\":{\"code\":400,\"type\":\"exceed_context_size_error\",\"message\":\"\"}}",
+	  "refused", false, false, 0 },
+	{ LLM_OPENAI, 500,
+	  "{\"error\":{\"code\":500,\"message\":\"\",\"type\":\"server_error\"}}", "failed",
+	  true, true, 0 },
+	{ LLM_OPENAI, 401,
+	  "{\"error\":{\"message\":\"Incorrect API key: very-secret-key\"}}",
+	  "key was refused", false, false, 0 },
+	{ LLM_OPENAI, 404, "{\"error\":{\"code\":\"model_not_found\"}}", "no such model",
+	  false, false, 0 },
+	{ LLM_OPENAI, 429, "{}", "too many requests", true, false, 0 },
+	{ LLM_OPENAI, 200, "{\"choices\":[]}", "no choice", false, false, 0 },
+	{ LLM_OPENAI, 200,
+	  "{\"choices\":[{\"message\":{\"content\":\"{}\"},\"finish_reason\":\"length\"}]}",
+	  "(length)", false, false, 0 },
+	{ LLM_OPENAI, 200,
+	  "{\"choices\":[{\"message\":{\"refusal\":\"no\"},\"finish_reason\":\"stop\"}]}",
+	  "refused to answer", false, false, 0 },
+	{ LLM_OPENAI, 200,
+	  "{\"choices\":[{\"message\":{},\"finish_reason\":\"tool_calls\"}]}",
+	  "(tool_calls)", false, false, 0 },
+	{ LLM_OPENAI, 200,
+	  "{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":\"stop\"}]}",
+	  "no text", false, false, 0 },
+	{ LLM_OPENAI, 200, "[1]", "failed", true, true, 0 },
+};
+
 static void test_llm_extract_every_failure(void **state)
 {
-	static const struct {
-		enum llm_format format;
-		int status;
-		const char *body, *because;
-		bool retry, schema;
-		unsigned after_s;
-	} t[] = {
-		{ LLM_GEMINI, 429,
-		  GERR(429, "RESOURCE_EXHAUSTED",
-		       ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"26s\"}]"),
-		  "too many requests (HTTP 429, RESOURCE_EXHAUSTED)", true, false, 26 },
-		{ LLM_GEMINI, 429,
-		  GERR(429, "RESOURCE_EXHAUSTED",
-		       ",\"details\":[{\"@type\":\"x/google.rpc.QuotaFailure\",\"violations\":[{\"quotaId\":\"GenerateRequestsPerDayPerProject\"}]}]"),
-		  "quota for the day", false, false, 0 },
-		{ LLM_GEMINI, 429, "[" GERR(429, "RESOURCE_EXHAUSTED", "") "]", "too many requests",
-		  true, false, 0 },
-		{ LLM_GEMINI, 400,
-		  GERR(400, "INVALID_ARGUMENT",
-		       ",\"details\":[{\"@type\":\"x/google.rpc.ErrorInfo\",\"reason\":\"API_KEY_INVALID\"}]"),
-		  "the key is not valid (HTTP 400)", false, false, 0 },
-		{ LLM_GEMINI, 400, GERR(400, "INVALID_ARGUMENT", ""), "refused (HTTP 400", false,
-		  false, 0 },
-		{ LLM_GEMINI, 403, GERR(403, "PERMISSION_DENIED", ""), "key was refused", false,
-		  false, 0 },
-		{ LLM_GEMINI, 404, GERR(404, "NOT_FOUND", ""), "no such model", false, false, 0 },
-		{ LLM_GEMINI, 500, GERR(500, "INTERNAL", ""), "the endpoint failed", true, false,
-		  0 },
-		{ LLM_GEMINI, 502, "<html>bad gateway</html>", "the endpoint failed (HTTP 502)",
-		  true, false, 0 },
-		{ LLM_GEMINI, 503, GERR(503, "UNAVAILABLE", ""), "overloaded", true, false, 0 },
-		{ LLM_GEMINI, 504, GERR(504, "DEADLINE_EXCEEDED", ""), "own time ran out", true,
-		  false, 0 },
-		{ LLM_GEMINI, 408, "", "own time ran out", true, false, 0 },
-		{ LLM_GEMINI, 302, "", "did not answer as agreed (HTTP 302)", false, false, 0 },
-		{ LLM_GEMINI, 200, GERR(503, "UNAVAILABLE", ""), "overloaded", true, false, 0 },
-		{ LLM_GEMINI, 200, "{}", "no candidate", false, false, 0 },
-		{ LLM_GEMINI, 200, "{\"candidates\":[]}", "no candidate", false, false, 0 },
-		{ LLM_GEMINI, 200, "{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}",
-		  "blocked (SAFETY)", false, false, 0 },
-		{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"MAX_TOKENS\"}]}",
-		  "not complete (MAX_TOKENS)", false, false, 0 },
-		{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"RECITATION\"}]}",
-		  "RECITATION", false, false, 0 },
-		{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"very-secret-key 1\"}]}",
-		  "a word that is not known", false, false, 0 },
-		{ LLM_GEMINI, 200, "{\"candidates\":[{\"content\":{}}]}", "no finish reason", false,
-		  false, 0 },
-		{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishReason\":\"STOP\",\"content\":{}}]}",
-		  "no text", false, false, 0 },
-		{ LLM_GEMINI, 200, "{\"candidates\":[{\"finishRe", "not JSON", false, false, 0 },
-		{ LLM_GEMINI, 200, "", "not JSON", false, false, 0 },
-		{ LLM_OPENAI, 400,
-		  "{\"error\":{\"message\":\"response_format\",\"type\":\"invalid_request_error\",\"code\":null}}",
-		  "refused (HTTP 400)", false, true, 0 },
-		{ LLM_OPENAI, 400,
-		  "{\"error\":{\"code\":400,\"type\":\"exceed_context_size_error\",\"message\":\"\"}}",
-		  "refused", false, false, 0 },
-		{ LLM_OPENAI, 500,
-		  "{\"error\":{\"code\":500,\"message\":\"\",\"type\":\"server_error\"}}", "failed",
-		  true, true, 0 },
-		{ LLM_OPENAI, 401,
-		  "{\"error\":{\"message\":\"Incorrect API key: very-secret-key\"}}",
-		  "key was refused", false, false, 0 },
-		{ LLM_OPENAI, 404, "{\"error\":{\"code\":\"model_not_found\"}}", "no such model",
-		  false, false, 0 },
-		{ LLM_OPENAI, 429, "{}", "too many requests", true, false, 0 },
-		{ LLM_OPENAI, 200, "{\"choices\":[]}", "no choice", false, false, 0 },
-		{ LLM_OPENAI, 200,
-		  "{\"choices\":[{\"message\":{\"content\":\"{}\"},\"finish_reason\":\"length\"}]}",
-		  "(length)", false, false, 0 },
-		{ LLM_OPENAI, 200,
-		  "{\"choices\":[{\"message\":{\"refusal\":\"no\"},\"finish_reason\":\"stop\"}]}",
-		  "refused to answer", false, false, 0 },
-		{ LLM_OPENAI, 200,
-		  "{\"choices\":[{\"message\":{},\"finish_reason\":\"tool_calls\"}]}",
-		  "(tool_calls)", false, false, 0 },
-		{ LLM_OPENAI, 200,
-		  "{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":\"stop\"}]}",
-		  "no text", false, false, 0 },
-		{ LLM_OPENAI, 200, "[1]", "failed", true, true, 0 },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
-		struct extracted x = extract(t[i].format, t[i].status, t[i].body);
-		if (!strstr(x.f.because, t[i].because))
+	for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
+		struct extracted x = extract(failures[i].format, failures[i].status, failures[i].body);
+		if (!strstr(x.f.because, failures[i].because))
 			fail_msg("row %zu: \"%s\" does not say \"%s\"", i, x.f.because,
-				 t[i].because);
+				 failures[i].because);
 		assert_int_equal(x.err, -EPROTO);
-		assert_int_equal(x.f.retry, t[i].retry);
-		assert_int_equal(x.f.schema, t[i].schema);
-		assert_true(x.f.retry_after_ns == t[i].after_s * NSEC_PER_SEC);
+		assert_int_equal(x.f.retry, failures[i].retry);
+		assert_int_equal(x.f.schema, failures[i].schema);
+		assert_true(x.f.retry_after_ns == failures[i].after_s * NSEC_PER_SEC);
 		assert_null(strstr(x.f.because, "very-secret-key"));
 	}
 }

@@ -169,7 +169,7 @@ static void test_playbook_lower_causes_need_evidence(void **state)
 
 	(void)state;
 	f[1].service = 3;
-	strcpy(f[1].name, "auth");
+	snprintf(f[1].name, sizeof(f[1].name), "auth");
 	d.nr_causes = 2;
 	d.causes[1] = (struct cause){
 		.service = 3, .name = "auth", .resource = FAULT_CLASS_LATENCY, .confidence = .3
