@@ -58,7 +58,8 @@ struct fault_json {
 	__u8 spoiled;   /* something was changed in this response */
 	__u8 exponent;  /* the number has one: a digit given up would break it */
 	__u8 turns;     /* programs that scanned this packet */
-	__u8 pad;
+	__u8 kind;      /* of the edit that the last block called for; 0: none */
+	__u32 scanned;  /* bytes of the last block */
 };
 
 struct fault_conn {
