@@ -109,6 +109,9 @@ static int open_detection(struct daemon *d)
 	c.shadow_samples = d->config->detect.shadow;
 	c.baseline_samples = d->config->detect.baseline;
 	c.calm_ticks = d->config->detect.close_ticks;
+	c.limits.p99_ms = (double)d->config->detect.static_p99_ns / 1e6;
+	c.limits.errors_ratio = d->config->detect.static_errors;
+	c.limits.loss_ns = d->config->detect.total_loss_ns;
 	int err = detector_new(&c, &d->detector);
 	err = err ?: diagnoser_new(&d->diagnoser);
 	err = err ?: recent_new(RATE_WINDOW_NS, &d->recent);

@@ -54,7 +54,7 @@ static struct features take(const struct feed *f)
 {
 	struct features ret;
 
-	features_take(&f->window, &ret);
+	features_take(&f->window, 3 * NSEC_PER_SEC, &ret);
 	return ret;
 }
 

@@ -153,13 +153,18 @@ static void test_effects_need_size(void **state)
 static void test_static_limits(void **state)
 {
 	(void)state;
+	const struct static_limits limits = { .p99_ms = 1000, .errors_ratio = .1 };
 	struct features f = second();
 
 	f.p99_ms = 1000;
-	assert_int_equal(static_effects(&f), 0);
+	assert_int_equal(static_effects(&f, &limits), 0);
 	f.p99_ms = 1001;
 	f.errors_ratio = .11;
-	assert_int_equal(static_effects(&f), 1U << FEATURE_P99 | 1U << FEATURE_ERRORS);
+	assert_int_equal(static_effects(&f, &limits), 1U << FEATURE_P99 | 1U << FEATURE_ERRORS);
+
+	/* They are the user's to set. */
+	const struct static_limits wide = { .p99_ms = 5000, .errors_ratio = .5 };
+	assert_int_equal(static_effects(&f, &wide), 0);
 }
 
 struct votes {

@@ -22,6 +22,7 @@ void detector_config_default(struct detector_config *cfg)
 		.calm_ticks = 12,
 		.tree_period_ns = 10 * NSEC_PER_SEC,
 		.accept_ns = 30 * 60 * NSEC_PER_SEC,
+		.limits = { .p99_ms = 1000, .errors_ratio = .1, .loss_ns = 3 * NSEC_PER_SEC },
 	};
 }
 
@@ -33,7 +34,8 @@ int detector_new(const struct detector_config *cfg, struct detector **ret)
 	if (cfg)
 		c = *cfg;
 	if (c.shadow_samples < TAIL_SAMPLES_MIN || c.baseline_samples < c.shadow_samples ||
-	    c.baseline_samples > BASELINE_MAX || !c.calm_ticks || !c.tree_period_ns || !c.accept_ns)
+	    c.baseline_samples > BASELINE_MAX || !c.calm_ticks || !c.tree_period_ns || !c.accept_ns ||
+	    !(c.limits.p99_ms > 0) || !(c.limits.errors_ratio >= 0) || !c.limits.loss_ns)
 		return -EINVAL;
 
 	struct detector *d = calloc(1, sizeof(*d));
@@ -220,7 +222,7 @@ static int take_sample(struct detector *d, struct entry *e, const struct feature
 {
 	const struct verdict *v = &e->verdict;
 	bool held = e->window.at_ns < e->hold_until_ns;
-	bool usable = !held && !f->total_loss && !static_effects(f);
+	bool usable = !held && !f->total_loss && !static_effects(f, &d->cfg.limits);
 
 	if (v->anomalous || held) {
 		d->stats.samples_masked += 1 + e->nr_pending;
@@ -304,7 +306,7 @@ static int tick_entry(struct detector *d, struct entry *e, const struct tick *t,
 	struct features f;
 
 	window_push(&e->window, e->id, s, t);
-	features_take(&e->window, &f);
+	features_take(&e->window, d->cfg.limits.loss_ns, &f);
 	if (f.traffic)
 		e->traffic_ns = t->at_ns;
 

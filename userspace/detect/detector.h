@@ -33,6 +33,7 @@
 
 #include "base/buf.h"
 #include "detect/anomaly.h"
+#include "detect/threshold.h"
 #include "observe/sample.h"
 
 struct detector;
@@ -44,6 +45,7 @@ struct detector_config {
 	unsigned calm_ticks;     /* votes without suspicion that close an anomaly: 12 */
 	uint64_t tree_period_ns; /* the oldest tree is replaced this often: 10 s */
 	uint64_t accept_ns;      /* a new level is accepted after this: 30 min */
+	struct static_limits limits; /* p99 > 1 s, errors > 10 %, total loss after 3 s */
 };
 
 struct detector_stats {

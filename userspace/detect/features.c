@@ -248,18 +248,18 @@ static void take_errors(const struct window *w, struct features *f)
 }
 
 /*
- * Nothing finished for three seconds although the oldest request has waited that long. A response
+ * Nothing finished for @loss_ns although the oldest request has waited that long. A response
  * that is still being sent (a download, a stream of events) is not silence.
  */
-static bool total_loss(const struct window *w)
+static bool total_loss(const struct window *w, uint64_t loss_ns)
 {
 	uint64_t quiet_since = MAX(w->finished_ns, w->first_ns);
 
-	return w->in_flight && w->oldest_ns >= FEATURES_LOSS_NS && !w->tx_bytes &&
-		w->at_ns - quiet_since >= FEATURES_LOSS_NS;
+	return w->in_flight && w->oldest_ns >= loss_ns && !w->tx_bytes &&
+		w->at_ns - quiet_since >= loss_ns;
 }
 
-void features_take(const struct window *w, struct features *ret)
+void features_take(const struct window *w, uint64_t loss_ns, struct features *ret)
 {
 	struct hist duration, runq;
 	struct window_slot sum;
@@ -275,7 +275,7 @@ void features_take(const struct window *w, struct features *ret)
 	double span_s = fmax((double)sum.span_ns / 1e9, 1e-3);
 	ret->requests = sum.requests;
 	ret->duration = duration;
-	ret->total_loss = total_loss(w);
+	ret->total_loss = total_loss(w, loss_ns);
 	take_errors(w, ret);
 	ret->v[FEATURE_RATE] = model(FEATURE_RATE, (double)sum.requests / span_s);
 	ret->v[FEATURE_CPU] = model(FEATURE_CPU, (double)sum.cpu_ns / 1e9 / span_s);

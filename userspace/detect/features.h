@@ -35,7 +35,6 @@
 #define FEATURES_WINDOW_NS 1000000000ULL
 #define FEATURES_ERRORS_NS 10000000000ULL
 #define FEATURES_ERRORS_MIN 20
-#define FEATURES_LOSS_NS 3000000000ULL
 #define WINDOW_SLOTS 12      /* of >= 90 ms */
 #define WINDOW_LONG_SLOTS 48 /* of >= 225 ms */
 
@@ -66,7 +65,7 @@ struct window {
 struct features {
 	double v[NR_FEATURES];            /* model scale; NaN: missing */
 	bool traffic;                     /* something finished in the window, or is in flight */
-	bool total_loss;                  /* in flight and none finished for FEATURES_LOSS_NS */
+	bool total_loss;                  /* in flight and none finished for as long as was asked */
 	uint64_t requests;                /* finished in the window */
 	double p99_ms;                    /* of them; 0 without any */
 	struct hist duration;             /* of them */
@@ -84,8 +83,8 @@ struct features {
 void window_push(struct window *w, uint32_t id, const struct service_sample *s,
 		 const struct tick *t);
 
-/** features_take() - the features at the end of the newest tick. */
-void features_take(const struct window *w, struct features *ret);
+/** features_take() - the features at the end of the newest tick. @loss_ns: so long nothing finishes in a total loss. */
+void features_take(const struct window *w, uint64_t loss_ns, struct features *ret);
 
 /** feature_human() - a model-scale value in the unit of feature_unit(); NaN stays NaN. */
 double feature_human(enum feature f, double v);

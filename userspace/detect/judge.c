@@ -93,15 +93,17 @@ static unsigned blamed(const struct baseline_judgement *j, const struct features
 	return ret;
 }
 
-static void say_static(const struct features *f, unsigned features, struct verdict *v)
+static void say_static(const struct features *f, const struct static_limits *limits,
+		       unsigned features, struct verdict *v)
 {
 	if (features & (1U << FEATURE_ERRORS))
 		snprintf(v->why, sizeof(v->why),
-			 "%llu of %llu requests failed; the static limit is 10 %%",
-			 (unsigned long long)f->errors_failed, (unsigned long long)f->errors_n);
+			 "%llu of %llu requests failed; the static limit is %.3g %%",
+			 (unsigned long long)f->errors_failed, (unsigned long long)f->errors_n,
+			 limits->errors_ratio * 100);
 	else
-		snprintf(v->why, sizeof(v->why), "p99 duration %.3g s; the static limit is 1 s",
-			 f->p99_ms / 1000);
+		snprintf(v->why, sizeof(v->why), "p99 duration %.3g s; the static limit is %.3g s",
+			 f->p99_ms / 1000, limits->p99_ms / 1000);
 }
 
 static void say_forest(const struct features *f, const double *normal, enum feature worst_of,
@@ -131,7 +133,7 @@ void judge(const struct entry *e, const struct detector_config *cfg, const struc
 	bool half_fail = f->errors_n >= FEATURES_ERRORS_MIN && f->errors_ratio >= .5;
 	struct baseline_judgement j = { 0 };
 	double normal[NR_FEATURES] = { 0 };
-	unsigned features = 0, fixed = static_effects(f);
+	unsigned features = 0, fixed = static_effects(f, &cfg->limits);
 
 	*at_once = *unlike = false;
 	v->scorer = SCORER_NONE;
@@ -163,11 +165,11 @@ void judge(const struct entry *e, const struct detector_config *cfg, const struc
 	} else if (loss) {
 		v->scorer = SCORER_TOTAL_LOSS;
 		snprintf(v->why, sizeof(v->why),
-			 "%u in flight, the oldest for %.1f s, and none finished for 3 s",
-			 f->in_flight, f->oldest_ms / 1000);
+			 "%u in flight, the oldest for %.1f s, and none finished for %.3g s",
+			 f->in_flight, f->oldest_ms / 1000, (double)cfg->limits.loss_ns / 1e9);
 	} else if (half_fail || (!warm && fixed)) {
 		v->scorer = SCORER_STATIC;
-		say_static(f, half_fail ? 1U << FEATURE_ERRORS : fixed, v);
+		say_static(f, &cfg->limits, half_fail ? 1U << FEATURE_ERRORS : fixed, v);
 	} else {
 		v->suspect = false;
 		snprintf(v->why, sizeof(v->why), known ? "as usual" : "learning");

@@ -112,10 +112,10 @@ unsigned effects(const struct features *now, const double normal[NR_FEATURES])
 	return ret;
 }
 
-unsigned static_effects(const struct features *now)
+unsigned static_effects(const struct features *now, const struct static_limits *limits)
 {
-	return (now->p99_ms > 1000 ? 1U << FEATURE_P99 : 0) |
-		(now->errors_ratio > .1 ? 1U << FEATURE_ERRORS : 0);
+	return (now->p99_ms > limits->p99_ms ? 1U << FEATURE_P99 : 0) |
+		(now->errors_ratio > limits->errors_ratio ? 1U << FEATURE_ERRORS : 0);
 }
 
 static enum debounce_change close_if_calm(struct debounce *d, unsigned calm_ticks)

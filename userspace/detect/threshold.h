@@ -51,11 +51,15 @@ int tail_fit(double *values, size_t n, double shape_min, double shape_max, struc
  */
 unsigned effects(const struct features *now, const double normal[NR_FEATURES]);
 
-/**
- * static_effects() - the same against fixed limits, while nothing is known yet: p99 > 1 s,
- * errors > 10 % (n >= 20).
- */
-unsigned static_effects(const struct features *now);
+/* Fixed limits, for services of which nothing is known yet. */
+struct static_limits {
+	double p99_ms;       /* 1000: over it is too slow */
+	double errors_ratio; /* .1: over it is too many, of 20 requests or more */
+	uint64_t loss_ns;    /* 3 s: requests in flight and none finished for so long is total loss, at any age */
+};
+
+/** static_effects() - the same against fixed limits. */
+unsigned static_effects(const struct features *now, const struct static_limits *limits);
 
 #define VOTE_NS 900000000ULL /* one vote a second: windows that overlap are one piece of evidence */
 #define VOTES_OPEN 3         /* of */
