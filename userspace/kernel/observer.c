@@ -15,6 +15,7 @@
 /* The program that libbpf complained of last: it says so in words only. One load at a time. */
 static char complained[64];
 
+PRINTF_LIKE(2, 0)
 static int note_complaint(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	char text[256];
