@@ -145,7 +145,7 @@ struct abi_config {
 	__u32 epoch;        /* raised when services change: sockets decide their role again */
 	__u32 netns_ino;    /* sockets of other namespaces are nobody's */
 	__u32 sample_every; /* one in N requests goes to the ring; 0: none */
-	__u32 pad;
+	__u32 notes;        /* every connect() is noted: a socket without a note is no client, or is older than us */
 	__u64 slow_ns;      /* requests from this duration on go to the ring */
 };
 _Static_assert(sizeof(struct abi_config) == 24, "abi_config");

@@ -108,10 +108,11 @@ static __always_inline void conn_close(struct conn *c, struct bpf_sock *sk, __u3
 {
 	struct stream *s = response ? &c->responses : &c->requests;
 
+	/* Anybody may send a RST (RFC 5961), and a FIN may overtake data: out of place, both change nothing. */
+	if (!egress && s->state != HTTP_NEW && seq != s->next_seq)
+		return;
 	if (flags & TCP_FLAG_RST) {
-		/* Anybody may send a RST; one that is not exactly in place changes nothing (RFC 5961). */
-		if (egress || s->state == HTTP_NEW || seq == s->next_seq)
-			conn_abort(c, now);
+		conn_abort(c, now);
 		return;
 	}
 	if (response) {
@@ -309,11 +310,18 @@ int in_flight(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct conn *c = ctx->value;
 
-	if (!c || c->role == ROLE_NONE || c->dead || c->head == c->tail)
+	if (!c || c->role == ROLE_NONE || c->dead)
+		return 0;
+
+	/* In this order: the other way round, an answer in between would leave less than nothing. */
+	__u32 tail = *(volatile __u32 *)&c->tail;
+	__u32 head = *(volatile __u32 *)&c->head;
+
+	if (head == tail)
 		return 0;
 
 	/* The iterator's buffer takes constant offsets only: every slot is read, one is kept. */
-	__u32 slot = c->tail % ABI_PIPELINE;
+	__u32 slot = tail % ABI_PIPELINE;
 	__u64 oldest = 0;
 
 	_Pragma("clang loop unroll(full)")
@@ -328,7 +336,7 @@ int in_flight(struct bpf_iter__bpf_sk_storage_map *ctx)
 		.oldest_ns = oldest & ~START_METHOD,
 		.server = c->server,
 		.client = c->client,
-		.requests = c->head - c->tail,
+		.requests = head - tail,
 		.side = c->role == ROLE_CLIENT ? ABI_SIDE_CLIENT : ABI_SIDE_SERVER,
 	};
 

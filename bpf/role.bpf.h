@@ -81,10 +81,16 @@ static __always_inline __u32 service_of_port(__u32 netns, __u16 port)
 
 static __always_inline __u32 service_of_socket(struct __sk_buff *skb, const struct note *note)
 {
-	__u64 cgroup = bpf_skb_cgroup_id(skb);
-	__u32 *id = bpf_map_lookup_elem(&cgroups, &cgroup);
+	bool connected = note && note->tgid;
+	__u32 *id = NULL;
 
-	if (!id && note && note->tgid) {
+	/* A service's cgroup also holds the sockets that it accepted on ports which are not known (yet). */
+	if (connected || !config.notes) {
+		__u64 cgroup = bpf_skb_cgroup_id(skb);
+
+		id = bpf_map_lookup_elem(&cgroups, &cgroup);
+	}
+	if (!id && connected) {
 		__u32 tgid = note->tgid;
 
 		id = bpf_map_lookup_elem(&tgids, &tgid);
@@ -138,22 +144,35 @@ static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *
 		return;
 	}
 	r->client = service_of_socket(skb, note);
-	if (!r->client)
-		return;
-	r->role = ROLE_CLIENT;
+	if (r->client)
+		r->role = ROLE_CLIENT;
 
+	__u32 server = service_of_port(netns, egress ? p->dest : p->source);
 	struct tuple t;
 
+	if (!server)
+		return;
 	packet_addresses(skb, 0, p, &t);
 	if (!tuple_local(&t))
 		return;
-	r->server = service_of_port(netns, egress ? p->dest : p->source);
-	if (r->server) {
+	peer_of(skb, p, egress, &key);
+	if (r->client) {
 		__u32 id = r->client;
 
-		peer_of(skb, p, egress, &key);
+		r->server = server;
 		bpf_map_update_elem(&peers, &key, &id, BPF_ANY);
+	} else {
+		/* Its port was another's before: the server must not take it for that one. */
+		bpf_map_delete_elem(&peers, &key);
 	}
+}
+
+/* Does the parked connection continue where this socket is? Ports are used again; what was never accepted stays parked. */
+static __always_inline bool parked_fits(const struct conn *from, struct bpf_sock *sk)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+
+	return tp && tp->rcv_nxt - from->requests.next_seq + (1U << 20) < 1U << 21;
 }
 
 static __always_inline void role_set(struct conn *c, const struct role *r, __u32 epoch)
@@ -196,9 +215,11 @@ static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_s
 	struct conn *from = NULL;
 	struct conn *c;
 
-	if (r.role == ROLE_SERVER && parked_hint) {
+	if (r.role == ROLE_SERVER) {
 		peer_of(skb, p, !egress, &key);
 		from = bpf_map_lookup_elem(&parked, &key);
+		if (from && !parked_fits(from, sk))
+			from = NULL;
 	}
 	/* Linux before 5.17 takes no pointer here that may be NULL. */
 	if (from)

@@ -15,7 +15,6 @@
 /* The program that libbpf complained of last: it says so in words only. One load at a time. */
 static char complained[64];
 
-PRINTF_LIKE(2, 0)
 static int note_complaint(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	char text[256];
@@ -118,6 +117,7 @@ static void attach_optionals(struct observer *o)
 				attach_cgroup(o, o->request->progs.note_connect6, &o->connect6)))
 		o->can.clients = "clients that share a cgroup are told apart by their open connections only: "
 				 "cgroup/connect programs cannot be attached to the root cgroup";
+	o->request->bss->config.notes = !o->can.clients;
 	if (!o->can.aborted) {
 		o->state = bpf_program__attach(o->request->progs.sock_state);
 		if (!o->state)

@@ -16,7 +16,7 @@ struct observe_sched_bpf;
 struct series_node {
 	struct abi_series_key key;
 	struct abi_series before;      /* sums over CPUs as of the last read; 32-bit counts wrap */
-	struct abi_series delta;       /* of the last read; buckets are 32 bits wide and exact */
+	struct abi_series delta;       /* not yet in a tick; buckets are 32 bits wide and exact */
 	struct observer_series total;
 	UT_hash_handle hh;
 };
@@ -78,6 +78,9 @@ void observer_tasks_watch(struct observer *o, const struct service *before, cons
 
 /** observer_tasks_read() - refresh tasks_seen. 0 or -errno. */
 int observer_tasks_read(struct observer *o);
+
+/** observer_tasks_taken() - a tick holds what was new: begin anew. */
+void observer_tasks_taken(struct observer *o);
 
 /** observer_tasks_self() - add the scheduler's programs and maps. */
 void observer_tasks_self(const struct observer *o, struct observer_self *self);

@@ -58,26 +58,26 @@ static void advance(struct series_node *n, const struct abi_series *now)
 	struct abi_series *d = &n->delta;
 	struct observer_series *t = &n->total;
 
-#define ADVANCE(field)                                 \
-	do {                                           \
-		d->field = now->field - n->before.field; \
-		t->field += d->field;                  \
+	/* Deltas add up until a tick has taken them: a read that fails half-way loses nothing. */
+#define ADVANCE(field, total)                                                  \
+	do {                                                                   \
+		__typeof__(d->field) more_ = now->field - n->before.field;     \
+		d->field += more_;                                             \
+		t->total += more_;                                             \
 	} while (0)
-	ADVANCE(requests);
-	ADVANCE(untimed);
-	ADVANCE(duration_ns);
-	ADVANCE(ttfb_ns);
-	ADVANCE(rx_bytes);
-	ADVANCE(tx_bytes);
-	ADVANCE(aborted);
-	ADVANCE(unparsed);
-#undef ADVANCE
+	ADVANCE(requests, requests);
+	ADVANCE(untimed, untimed);
+	ADVANCE(duration_ns, duration_ns);
+	ADVANCE(ttfb_ns, ttfb_ns);
+	ADVANCE(rx_bytes, rx_bytes);
+	ADVANCE(tx_bytes, tx_bytes);
+	ADVANCE(aborted, aborted);
+	ADVANCE(unparsed, unparsed);
 	for (int i = 0; i < ABI_HIST_BUCKETS; i++) {
-		d->duration[i] = now->duration[i] - n->before.duration[i];
-		d->ttfb[i] = now->ttfb[i] - n->before.ttfb[i];
-		t->duration.n[i] += d->duration[i];
-		t->ttfb.n[i] += d->ttfb[i];
+		ADVANCE(duration[i], duration.n[i]);
+		ADVANCE(ttfb[i], ttfb.n[i]);
 	}
+#undef ADVANCE
 	n->before = *now;
 }
 
@@ -122,8 +122,6 @@ static int read_series(struct observer *o)
 {
 	struct abi_series_key key, next;
 
-	for (struct series_node *n = o->series; n; n = n->hh.next)
-		memset(&n->delta, 0, sizeof(n->delta));
 	return observer_map_each(bpf_map__fd(o->request->maps.series), &key, &next, sizeof(key), o->values, on_series, o);
 }
 
@@ -250,6 +248,23 @@ static void add_client(struct tick *t, const struct series_node *n)
 	e->client_aborted += d->aborted;
 }
 
+/* The overflow series is nobody's: it is in the totals and no edge. */
+static void add_series(struct observer *o, struct tick *t, struct series_node *n)
+{
+	struct abi_series *d = &n->delta;
+
+	if (!d->requests && !d->aborted && !d->unparsed)
+		return;
+	o->finished += d->requests;
+	if (n->key.server != ABI_SERIES_OTHER) {
+		if (n->key.side == ABI_SIDE_SERVER)
+			add_server(o, t, n);
+		else
+			add_client(t, n);
+	}
+	memset(d, 0, sizeof(*d));
+}
+
 static void add_flight(struct tick *t, const struct abi_flight *f)
 {
 	uint64_t age = f->oldest_ns && t->at_ns > f->oldest_ns ? t->at_ns - f->oldest_ns : 0;
@@ -313,16 +328,9 @@ int observer_read(struct observer *o, uint64_t now_ns, const struct registry *se
 	if (err)
 		return err;
 
-	for (const struct series_node *n = o->series; n; n = n->hh.next) {
-		const struct abi_series *d = &n->delta;
-		if (!d->requests && !d->aborted && !d->unparsed)
-			continue;
-		o->finished += d->requests;
-		if (n->key.side == ABI_SIDE_SERVER)
-			add_server(o, &t, n);
-		else
-			add_client(&t, n);
-	}
+	for (struct series_node *n = o->series; n; n = n->hh.next)
+		add_series(o, &t, n);
+	observer_tasks_taken(o);
 	for (size_t i = 0; i < o->nr_flights; i++)
 		add_flight(&t, &o->flights[i]);
 	clear_hint(o);

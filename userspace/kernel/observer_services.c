@@ -18,7 +18,16 @@ struct own_sockets {
 	size_t nr;
 	int cookies_fd;
 	uint32_t id;
+	uint64_t listens[65536 / 64]; /* ports; a connection on one of them was accepted, whoever holds it */
 };
+
+static int add_listener(void *ctx, const struct socket_entry *s)
+{
+	struct own_sockets *own = ctx;
+
+	own->listens[s->local_port / 64] |= 1ULL << s->local_port % 64;
+	return 0;
+}
 
 static int add_inode(void *ctx, uint64_t inode, pid_t pid)
 {
@@ -40,8 +49,9 @@ static int by_value(const void *a, const void *b)
 static int add_cookie(void *ctx, const struct socket_entry *s)
 {
 	const struct own_sockets *own = ctx;
+	bool accepted = own->listens[s->local_port / 64] >> s->local_port % 64 & 1;
 
-	if (s->inode && bsearch(&s->inode, own->inodes, own->nr, sizeof(*own->inodes), by_value))
+	if (s->inode && !accepted && bsearch(&s->inode, own->inodes, own->nr, sizeof(*own->inodes), by_value))
 		bpf_map_update_elem(own->cookies_fd, &s->cookie, &own->id, BPF_ANY);
 	return 0;
 }
@@ -57,6 +67,7 @@ static void adopt_sockets(struct observer *o, const struct service *s)
 	for (size_t i = 0; i < s->nr_pids; i++)
 		proc_each_socket(s->pids[i], add_inode, &own);
 	qsort(inodes, own.nr, sizeof(*inodes), by_value);
+	sockets_each(true, add_listener, &own);
 	sockets_each(false, add_cookie, &own);
 }
 

@@ -121,12 +121,14 @@ static bool on_tasks(void *ctx, const void *key, const void *values)
 			runq[i] += cpus[c].runq[i];
 	}
 	n->total.cpu_ns = cpu_ns; /* slices that run now are added by add_running() */
-	n->runq_ns_delta = runq_ns - n->runq_ns_before;
+	n->runq_ns_delta += runq_ns - n->runq_ns_before;
 	n->runq_ns_before = n->total.runq_ns = runq_ns;
 	for (int i = 0; i < ABI_HIST_BUCKETS; i++) {
-		n->runq_delta[i] = runq[i] - n->runq_before[i];
+		uint32_t more = runq[i] - n->runq_before[i];
+
+		n->runq_delta[i] += more;
 		n->runq_before[i] = runq[i];
-		n->total.runq.n[i] += n->runq_delta[i];
+		n->total.runq.n[i] += more;
 	}
 	return false;
 }
@@ -162,10 +164,18 @@ int observer_tasks_read(struct observer *o)
 	for (struct tasks_node *n = o->tasks_seen; n; n = n->hh.next) {
 		/* A slice may end between the two look-ups and be seen in neither: never backwards. */
 		n->total.cpu_ns = MAX(n->total.cpu_ns, n->cpu_ns_before);
-		n->cpu_ns_delta = n->total.cpu_ns - n->cpu_ns_before;
+		n->cpu_ns_delta += n->total.cpu_ns - n->cpu_ns_before;
 		n->cpu_ns_before = n->total.cpu_ns;
 	}
 	return 0;
+}
+
+void observer_tasks_taken(struct observer *o)
+{
+	for (struct tasks_node *n = o->tasks_seen; n; n = n->hh.next) {
+		n->cpu_ns_delta = n->runq_ns_delta = 0;
+		memset(n->runq_delta, 0, sizeof(n->runq_delta));
+	}
 }
 
 void observer_tasks(const struct observer *o, void (*cb)(void *ctx, const struct observer_tasks *t), void *ctx)
