@@ -14,8 +14,8 @@
  *             (padded with blanks), and a number loses its last character and gets a minus in
  *             front. 9.99 is -9.9, 100 is -10, 9.9 is -9. What is too short, has an
  *             exponent, or spans two packets stays, and is counted where nothing
- *             of the response could be changed (out_of_reach). Of one packet 56 blocks are
- *             scanned, and a changed value ends its block: some 50 values a packet.
+ *             of the response could be changed (out_of_reach). Of one packet 112 blocks are
+ *             scanned, and a changed value ends its block: some 100 values a packet.
  *
  * Every packet of a device comes by, also of the other end where client and
  * service share lo: only tuples that the ingress program of the service's
@@ -33,7 +33,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define JSON_MAX 4096  /* of a body: writing far into an skb makes it linear */
-#define JSON_TURN 2    /* blocks a program scans before a tail call */
+#define JSON_TURN 4    /* blocks a program scans before a tail call */
 #define JSON_TURNS 28  /* such programs a packet; the kernel allows 33 tail calls in all */
 #define JSON_BLOCK 64
 
