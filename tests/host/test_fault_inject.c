@@ -189,19 +189,6 @@ static uint64_t fastest_of_ten(int fd)
 	return best;
 }
 
-/* Of ten: one is slow by itself on a busy machine, ten are slow by a fault. */
-static uint64_t quickest(uint16_t port)
-{
-	uint64_t best = UINT64_MAX;
-	struct fault_answer a;
-
-	for (int i = 0; i < 10; i++) {
-		assert_int_equal(fault_rig_once(port, "/", 5000, &a), 200);
-		best = MIN(best, a.ns);
-	}
-	return best;
-}
-
 static void delay_accuracy(struct fault_rig *r, int delay_ms, size_t n)
 {
 	struct fault_answer a;
