@@ -60,7 +60,7 @@ static void need_calm(void)
 	if (!*scene.dir)
 		skip();
 	if (!wait_true(scene_learned, &scene, 100000) || !wait_true(scene_calm, &scene, 60000)) {
-		file_show(scene.log);
+		scene_show_log(&scene);
 		fail_msg("the shop does not become calm");
 	}
 }
@@ -158,7 +158,7 @@ static void check_repair(const char *what, const struct blame *b, unsigned befor
 	if (!done) {
 		show_all(w.all, hurt_ms);
 		cJSON_Delete(w.all);
-		file_show(scene.log);
+		scene_show_log(&scene);
 		fail_msg("no incident about %s has come to an end within 60 s", b->service);
 	}
 	print_message(

@@ -191,7 +191,7 @@ void scene_daemon(struct scene *s, const char *mode, const char *conf)
 	s->daemon = proc_start(s->log, argv, NULL);
 	wait_true(daemon_decided, s, 30000);
 	if (scene_api(s, "GET", "/v1/health", NULL, &j) != 200) {
-		file_show(s->log);
+		scene_show_log(s);
 		fail_msg("the daemon does not answer");
 	}
 }
@@ -311,15 +311,10 @@ bool scene_learned(void *scene)
 		cJSON_GetArraySize(cJSON_GetObjectItem(det, "services")) == SCENE_SERVICES;
 }
 
+/* An escalated one lives on until its members are calm: what comes meanwhile is still its story. */
 static bool is_over(const cJSON *incident)
 {
-	static const char *const over[] = { "repaired", "closed", "escalated" };
-	const char *state = json_str(incident, "state");
-
-	for (size_t i = 0; state && i < ARRAY_SIZE(over); i++)
-		if (!strcmp(state, over[i]))
-			return true;
-	return false;
+	return json_str(incident, "closed_at") != NULL;
 }
 
 bool scene_calm(void *scene)
@@ -441,4 +436,22 @@ void scene_show(const cJSON *incident, double from_ms)
 		print_message("  %+7.1f  %-14s %s\n",
 			      (scene_ms(json_str(e, "at")) - from_ms) / 1000, json_str(e, "event"),
 			      json_str(e, "text"));
+}
+
+void scene_show_log(const struct scene *s)
+{
+	CLEANUP(fclosep) FILE *f = fopen(s->log, "re");
+	CLEANUP(json_freep) cJSON *j = NULL;
+	char line[900];
+	const cJSON *x;
+
+	if (f && fseek(f, -8000, SEEK_END))
+		rewind(f);
+	while (f && fgets(line, sizeof(line), f))
+		print_message("  log: %.800s%s", line, strchr(line, '\n') ? "" : "\n");
+	if (scene_api(s, "GET", "/v1/faults", NULL, &j) != 200)
+		return;
+	cJSON_ArrayForEach(x, cJSON_GetObjectItem(j, "items"))
+		print_message("  fault %s of %s: %s: %s\n", json_str(x, "id"),
+			      json_str(x, "service"), json_str(x, "state"), json_str(x, "says"));
 }

@@ -90,4 +90,7 @@ double scene_event_ms(const cJSON *incident, const char *event, bool first);
 /** scene_show() - print an incident's timeline, in seconds since @from_ms. */
 void scene_show(const cJSON *incident, double from_ms);
 
+/** scene_show_log() - print the end of the daemon's log and what became of the faults, before a test fails. */
+void scene_show_log(const struct scene *s);
+
 #endif
