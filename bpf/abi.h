@@ -27,10 +27,10 @@
 #define ABI_HIST_FIRST_NS 1000ULL
 
 /* Bounds of what programs keep. */
-#define ABI_SERIES_MAX 4096      /* (server, client, status, method, side) */
-#define ABI_PATH_MAX 128         /* raw bytes of the request target that an event carries */
-#define ABI_TRACE_MAX 56          /* raw bytes of X-Trace-ID or traceparent (55) */
-#define ABI_PIPELINE 16          /* requests of one connection whose start is remembered; a power of two */
+#define ABI_SERIES_MAX 4096 /* (server, client, status, method, side) */
+#define ABI_PATH_MAX 128    /* raw bytes of the request target that an event carries */
+#define ABI_TRACE_MAX 56    /* raw bytes of X-Trace-ID or traceparent (55) */
+#define ABI_PIPELINE 16 /* requests of one connection whose start is remembered; a power of two */
 #define ABI_RING_BYTES (256 * 1024)
 
 /* Methods, as the parser names them. */
@@ -76,14 +76,14 @@ _Static_assert(sizeof(struct abi_series_key) == 12, "abi_series_key");
 
 /* Per CPU; only ever added to, with atomics (softirq may interrupt the same CPU's egress). Counters wrap. */
 struct abi_series {
-	__u64 requests;       /* finished: the last byte of the response passed */
-	__u64 untimed;        /* of those, not in the histograms: their start was not remembered (deep pipelining) */
+	__u64 requests; /* finished: the last byte of the response passed */
+	__u64 untimed; /* of those, not in the histograms: their start was not remembered (deep pipelining) */
 	__u64 duration_ns;
 	__u64 ttfb_ns;
-	__u64 rx_bytes;       /* of requests, headers included */
-	__u64 tx_bytes;       /* of responses, headers included */
-	__u64 aborted;        /* connection gone before the response was complete */
-	__u64 unparsed;       /* streams that were not HTTP/1.x, or lost their place */
+	__u64 rx_bytes; /* of requests, headers included */
+	__u64 tx_bytes; /* of responses, headers included */
+	__u64 aborted;  /* connection gone before the response was complete */
+	__u64 unparsed; /* streams that were not HTTP/1.x, or lost their place */
 	__u32 duration[ABI_HIST_BUCKETS];
 	__u32 ttfb[ABI_HIST_BUCKETS];
 };
@@ -108,7 +108,7 @@ _Static_assert(sizeof(struct abi_oncpu) == 16, "abi_oncpu");
 
 /* One connection with unanswered requests, written by the in-flight iterator. */
 struct abi_flight {
-	__u64 oldest_ns;  /* when its oldest unanswered request came */
+	__u64 oldest_ns; /* when its oldest unanswered request came */
 	__u32 server;
 	__u32 client;
 	__u32 requests;
@@ -120,8 +120,8 @@ _Static_assert(sizeof(struct abi_flight) == 24, "abi_flight");
 /* A sampled, slow or failed request, in the ring buffer. */
 #define ABI_REQUEST_SAMPLED 1
 #define ABI_REQUEST_SLOW 2
-#define ABI_REQUEST_FAILED 4   /* 5xx */
-#define ABI_REQUEST_ABORTED 8  /* no complete answer: status may be 0 */
+#define ABI_REQUEST_FAILED 4  /* 5xx */
+#define ABI_REQUEST_ABORTED 8 /* no complete answer: status may be 0 */
 struct abi_request {
 	__u64 start_ns;
 	__u64 ttfb_ns;
@@ -145,8 +145,8 @@ struct abi_config {
 	__u32 epoch;        /* raised when services change: sockets decide their role again */
 	__u32 netns_ino;    /* sockets of other namespaces are nobody's */
 	__u32 sample_every; /* one in N requests goes to the ring; 0: none */
-	__u32 notes;        /* every connect() is noted: a socket without a note is no client, or is older than us */
-	__u64 slow_ns;      /* requests from this duration on go to the ring */
+	__u32 notes; /* every connect() is noted: a socket without a note is no client, or is older than us */
+	__u64 slow_ns; /* requests from this duration on go to the ring */
 };
 _Static_assert(sizeof(struct abi_config) == 24, "abi_config");
 
@@ -157,14 +157,14 @@ struct abi_stats {
 	__u64 series_dropped;    /* requests that found not even that one */
 	__u64 ring_dropped;      /* request events */
 	__u64 pipeline_overflow; /* requests whose start was not remembered */
-	__u64 streams_lost;      /* a hole in the stream, or a bad frame: searched for the next message */
-	__u64 streams_opaque;    /* not HTTP/1.x */
-	__u64 streams_budget;    /* more in one packet than a program may do */
-	__u64 orphan_responses;  /* responses whose request was not seen */
-	__u64 listener_parked;   /* requests that came on the handshake's ACK */
+	__u64 streams_lost; /* a hole in the stream, or a bad frame: searched for the next message */
+	__u64 streams_opaque;   /* not HTTP/1.x */
+	__u64 streams_budget;   /* more in one packet than a program may do */
+	__u64 orphan_responses; /* responses whose request was not seen */
+	__u64 listener_parked;  /* requests that came on the handshake's ACK */
 	__u64 listener_adopted;
-	__u64 wakeups_dropped;   /* the table of waking tasks was full */
-	__u64 parsed;            /* requests finished, at either end; summed by userspace, not by the programs */
+	__u64 wakeups_dropped; /* the table of waking tasks was full */
+	__u64 parsed; /* requests finished, at either end; summed by userspace, not by the programs */
 };
 _Static_assert(sizeof(struct abi_stats) == 13 * 8, "abi_stats");
 

@@ -32,7 +32,7 @@
 
 #define START_METHOD 15ULL /* the low bits of a start time hold the method: 16 ns are nothing */
 #define MAX_FUTURE_NS (3600ULL * 1000000000ULL)
-#define PEER_TRIES 8       /* requests until a server stops asking who its client is */
+#define PEER_TRIES 8 /* requests until a server stops asking who its client is */
 
 struct conn {
 	struct stream requests;
@@ -41,15 +41,15 @@ struct conn {
 	__u64 ttfb_ns;              /* first byte of the response that is coming */
 	__u64 rx_flushed;           /* stream bytes that are in a series already */
 	__u64 tx_flushed;
-	__u32 head;                 /* requests seen */
-	__u32 tail;                 /* requests answered */
-	__u32 detail_of;            /* which of them path and trace belong to */
+	__u32 head;      /* requests seen */
+	__u32 tail;      /* requests answered */
+	__u32 detail_of; /* which of them path and trace belong to */
 	__u32 epoch;
 	__u32 server;
 	__u32 client;
 	__u8 role;
 	__u8 dead;
-	__u8 fresh;                 /* seen from its first byte on */
+	__u8 fresh; /* seen from its first byte on */
 	__u8 peer_tries;
 	__u8 path_len;
 	__u8 trace_len;
@@ -130,8 +130,8 @@ static __always_inline struct abi_series *series_meta(const struct conn *c)
 	return series_get(&key);
 }
 
-static __always_inline void ring_request(const struct conn *c, __u32 nr, __u64 start, __u64 ttfb, __u64 duration,
-					 __u16 status, __u8 flags)
+static __always_inline void ring_request(const struct conn *c, __u32 nr, __u64 start, __u64 ttfb,
+					 __u64 duration, __u16 status, __u8 flags)
 {
 	struct abi_request *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 
@@ -274,8 +274,7 @@ static __always_inline void conn_unparsed(struct conn *c, bool response, bool op
 	}
 	/* Whether these were answered is not known; they must not wait for ever. */
 	if (response || opaque) {
-		_Pragma("clang loop unroll(full)")
-		for (int i = 0; i < ABI_PIPELINE; i++)
+		_Pragma("clang loop unroll(full)") for (int i = 0; i < ABI_PIPELINE; i++)
 			c->starts[i] = 0;
 		c->tail = c->head;
 	}

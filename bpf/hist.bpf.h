@@ -11,14 +11,17 @@
 
 #include "abi.h"
 
-#define BOUNDS(k) 100ULL * (k), 125ULL * (k), 150ULL * (k), 200ULL * (k), 250ULL * (k), 300ULL * (k), \
-	400ULL * (k), 500ULL * (k), 600ULL * (k), 750ULL * (k)
+#define BOUNDS(k)                                                                           \
+	100ULL * (k), 125ULL * (k), 150ULL * (k), 200ULL * (k), 250ULL * (k), 300ULL * (k), \
+		400ULL * (k), 500ULL * (k), 600ULL * (k), 750ULL * (k)
 #define BOUND_LAST 0x7fffffffffffffffULL
-#define BOUND_LAST_8 BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST
+#define BOUND_LAST_8                                                                        \
+	BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, BOUND_LAST, \
+		BOUND_LAST
 static const volatile __u64 bucket_bounds[128] = {
-	BOUNDS(10), BOUNDS(100), BOUNDS(1000), BOUNDS(10000), BOUNDS(100000), BOUNDS(1000000),
-	BOUNDS(10000000), BOUNDS(100000000),
-	BOUND_LAST_8, BOUND_LAST_8, BOUND_LAST_8, BOUND_LAST_8, BOUND_LAST_8, BOUND_LAST_8,
+	BOUNDS(10),      BOUNDS(100),      BOUNDS(1000),      BOUNDS(10000), BOUNDS(100000),
+	BOUNDS(1000000), BOUNDS(10000000), BOUNDS(100000000), BOUND_LAST_8,  BOUND_LAST_8,
+	BOUND_LAST_8,    BOUND_LAST_8,     BOUND_LAST_8,      BOUND_LAST_8,
 };
 
 /**
@@ -29,8 +32,8 @@ static __always_inline __u32 bucket_of(__u64 ns)
 {
 	__u64 i = 0;
 
-#define BUCKET_STEP(n)                                                \
-	i += ((bucket_bounds[i + (n) - 1] - ns) >> 63) * (n);         \
+#define BUCKET_STEP(n)                                        \
+	i += ((bucket_bounds[i + (n) - 1] - ns) >> 63) * (n); \
 	asm volatile("%0 &= 127" : "+r"(i))
 	BUCKET_STEP(64);
 	BUCKET_STEP(32);

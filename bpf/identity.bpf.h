@@ -26,7 +26,7 @@ struct packet {
 	__u32 len;    /* of the payload; 0: none */
 	__u16 source; /* ports, host order */
 	__u16 dest;
-	__u8 flags;   /* TCP_FLAG_* */
+	__u8 flags; /* TCP_FLAG_* */
 	__u8 v6;
 };
 
@@ -86,8 +86,8 @@ static __always_inline bool packet_tcp(struct __sk_buff *skb, __u32 l3, struct p
 }
 
 /** packet_addresses() - the addresses of a packet that packet_tcp() knew. */
-static __always_inline void packet_addresses(struct __sk_buff *skb, __u32 l3, const struct packet *p,
-					     struct tuple *t)
+static __always_inline void packet_addresses(struct __sk_buff *skb, __u32 l3,
+					     const struct packet *p, struct tuple *t)
 {
 	if (p->v6) {
 		bpf_skb_load_bytes(skb, l3 + offsetof(struct ipv6hdr, saddr), t, sizeof(*t));
@@ -102,10 +102,12 @@ static __always_inline void packet_addresses(struct __sk_buff *skb, __u32 l3, co
 /** tuple_local() - do both ends live on this host? A loopback address, or one address talking to itself. */
 static __always_inline bool tuple_local(const struct tuple *t)
 {
-	bool same = t->saddr[0] == t->daddr[0] && t->saddr[1] == t->daddr[1] && t->saddr[2] == t->daddr[2] &&
-		    t->saddr[3] == t->daddr[3];
+	bool same = t->saddr[0] == t->daddr[0] && t->saddr[1] == t->daddr[1] &&
+		t->saddr[2] == t->daddr[2] && t->saddr[3] == t->daddr[3];
 
-	return same || (t->daddr[2] == bpf_htonl(0xffff) && (t->daddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000));
+	return same ||
+		(t->daddr[2] == bpf_htonl(0xffff) &&
+		 (t->daddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000));
 }
 
 /** sock_netns() - inode of a socket's network namespace; 0: unknown. @sk: a TCP socket of any state. */

@@ -39,12 +39,12 @@ char LICENSE[] SEC("license") = "GPL";
 #define PARSE_RESPONSES 1
 #define PARSE_PARKED 2
 
-#define PARSERS(name, ...)                                          \
-	struct {                                                    \
-		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);              \
-		__uint(max_entries, 3);                             \
-		__uint(key_size, sizeof(__u32));                    \
-		__array(values, int(struct __sk_buff *));           \
+#define PARSERS(name, ...)                                \
+	struct {                                          \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);    \
+		__uint(max_entries, 3);                   \
+		__uint(key_size, sizeof(__u32));          \
+		__array(values, int(struct __sk_buff *)); \
 	} name SEC(".maps") = { .values = { __VA_ARGS__ } }
 
 int in_requests(struct __sk_buff *skb);
@@ -68,8 +68,8 @@ static __always_inline __u64 packet_time(struct __sk_buff *skb, bool egress)
 /* false: the packet holds more than one program may read. */
 static __always_inline bool conn_requests(struct conn *c, struct __sk_buff *skb, __u64 now)
 {
-	_Pragma("clang loop unroll(disable)")
-	for (int i = 0; i < HTTP_STEPS; i++) {
+	_Pragma("clang loop unroll(disable)") for (int i = 0; i < HTTP_STEPS; i++)
+	{
 		__u32 ev = http_step(&c->requests, skb, false, now);
 
 		if (ev & ~(HTTP_EV_STOP | HTTP_EV_HEAD | HTTP_EV_END))
@@ -82,8 +82,8 @@ static __always_inline bool conn_requests(struct conn *c, struct __sk_buff *skb,
 
 static __always_inline bool conn_responses(struct conn *c, struct __sk_buff *skb, __u64 now)
 {
-	_Pragma("clang loop unroll(disable)")
-	for (int i = 0; i < HTTP_STEPS; i++) {
+	_Pragma("clang loop unroll(disable)") for (int i = 0; i < HTTP_STEPS; i++)
+	{
 		__u32 ev = http_step(&c->responses, skb, true, now);
 
 		if (ev & ~(HTTP_EV_STOP | HTTP_EV_HEAD))
@@ -103,8 +103,8 @@ static __always_inline bool sock_closed(struct bpf_sock *sk)
 }
 
 /* FIN and RST, after the packet's payload. */
-static __always_inline void conn_close(struct conn *c, struct bpf_sock *sk, __u32 seq, __u8 flags, bool egress,
-				       bool response, __u64 now)
+static __always_inline void conn_close(struct conn *c, struct bpf_sock *sk, __u32 seq, __u8 flags,
+				       bool egress, bool response, __u64 now)
 {
 	struct stream *s = response ? &c->responses : &c->requests;
 
@@ -223,7 +223,8 @@ static __always_inline int observe(struct __sk_buff *skb, bool egress)
 
 static __always_inline int parse(struct __sk_buff *skb, bool egress, bool response)
 {
-	__u8 flags = skb->cb[0]; /* of the TCP header, from observe(); the kernel clears cb before each packet */
+	__u8 flags =
+		skb->cb[0]; /* of the TCP header, from observe(); the kernel clears cb before each packet */
 	struct bpf_sock *sk = skb->sk;
 	struct conn *c;
 
@@ -247,7 +248,8 @@ static __always_inline int parse(struct __sk_buff *skb, bool egress, bool respon
 	}
 	/* The payload was new, so its end is the stream's. */
 	if (flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
-		conn_close(c, sk, (response ? &c->responses : &c->requests)->next_seq, flags, egress, response, now);
+		conn_close(c, sk, (response ? &c->responses : &c->requests)->next_seq, flags,
+			   egress, response, now);
 	return 1;
 }
 
@@ -324,8 +326,8 @@ int in_flight(struct bpf_iter__bpf_sk_storage_map *ctx)
 	__u32 slot = tail % ABI_PIPELINE;
 	__u64 oldest = 0;
 
-	_Pragma("clang loop unroll(full)")
-	for (int i = 0; i < ABI_PIPELINE; i++) {
+	_Pragma("clang loop unroll(full)") for (int i = 0; i < ABI_PIPELINE; i++)
+	{
 		__u64 start = http_reload(c->starts[i]);
 
 		if (slot == (__u32)i)

@@ -89,7 +89,8 @@ static __always_inline __u32 service_of(struct task_struct *t, bool btf)
 	if (!cgroups_watched)
 		return 0;
 
-	__u64 cgroup = btf ? t->cgroups->dfl_cgrp->kn->id : BPF_CORE_READ(t, cgroups, dfl_cgrp, kn, id);
+	__u64 cgroup = btf ? t->cgroups->dfl_cgrp->kn->id :
+			     BPF_CORE_READ(t, cgroups, dfl_cgrp, kn, id);
 
 	id = bpf_map_lookup_elem(&task_cgroups, &cgroup);
 	return id ? *id : 0;
@@ -133,7 +134,8 @@ static __always_inline bool is_running(struct task_struct *t, bool btf)
 	return READ(btf, old, state) == TASK_RUNNING;
 }
 
-static __always_inline void leave(struct abi_oncpu *cpu, struct task_struct *prev, __u64 now, bool btf)
+static __always_inline void leave(struct abi_oncpu *cpu, struct task_struct *prev, __u64 now,
+				  bool btf)
 {
 	if (cpu->service) {
 		struct abi_tasks *v = tasks_get(cpu->service);
@@ -146,7 +148,8 @@ static __always_inline void leave(struct abi_oncpu *cpu, struct task_struct *pre
 	}
 }
 
-static __always_inline void enter(struct abi_oncpu *cpu, struct task_struct *next, __u64 now, bool btf)
+static __always_inline void enter(struct abi_oncpu *cpu, struct task_struct *next, __u64 now,
+				  bool btf)
 {
 	__u32 pid = READ(btf, next, pid);
 	__u32 service = pid ? service_of(next, btf) : 0;

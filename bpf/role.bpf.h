@@ -28,12 +28,12 @@ struct {
 	__type(value, struct note);
 } notes SEC(".maps");
 
-#define ID_MAP(name, key_type, entries)            \
-	struct {                                   \
-		__uint(type, BPF_MAP_TYPE_HASH);   \
-		__uint(max_entries, entries);      \
-		__type(key, key_type);             \
-		__type(value, __u32);              \
+#define ID_MAP(name, key_type, entries)          \
+	struct {                                 \
+		__uint(type, BPF_MAP_TYPE_HASH); \
+		__uint(max_entries, entries);    \
+		__type(key, key_type);           \
+		__type(value, __u32);            \
 	} name SEC(".maps")
 
 ID_MAP(cgroups, __u64, 4096); /* cgroup id -> service: cgroups that are a service's own */
@@ -110,7 +110,8 @@ static __always_inline void peer_of(struct __sk_buff *skb, const struct packet *
 	struct tuple t;
 
 	packet_addresses(skb, 0, p, &t);
-	__builtin_memcpy(key->client_addr, from_client ? t.saddr : t.daddr, sizeof(key->client_addr));
+	__builtin_memcpy(key->client_addr, from_client ? t.saddr : t.daddr,
+			 sizeof(key->client_addr));
 	key->client_port = from_client ? p->source : p->dest;
 	key->server_port = from_client ? p->dest : p->source;
 }
@@ -122,8 +123,9 @@ struct role {
 };
 
 /* What is this socket? */
-static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p,
-					bool egress, const struct note *note, struct role *r)
+static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *sk,
+					const struct packet *p, bool egress,
+					const struct note *note, struct role *r)
 {
 	__u32 netns = sock_netns(sk);
 	struct peer_key key;
@@ -189,12 +191,13 @@ static __always_inline bool conn_is_fresh(struct bpf_sock *sk, const struct pack
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
 
-	return tp && !tp->bytes_received && tp->bytes_acked <= 1 && (!egress || !p->len || tp->snd_una == p->seq);
+	return tp && !tp->bytes_received && tp->bytes_acked <= 1 &&
+		(!egress || !p->len || tp->snd_una == p->seq);
 }
 
 /* A socket's first packet, or a bystander's in a new epoch. NULL: nobody's. */
-static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p,
-					     bool egress)
+static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_sock *sk,
+					     const struct packet *p, bool egress)
 {
 	struct note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	__u32 epoch = config.epoch;
@@ -240,8 +243,8 @@ static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_s
 	return c;
 }
 
-static __always_inline struct conn *conn_get(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p,
-					     bool egress)
+static __always_inline struct conn *conn_get(struct __sk_buff *skb, struct bpf_sock *sk,
+					     const struct packet *p, bool egress)
 {
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	struct role r;

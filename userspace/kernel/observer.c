@@ -28,7 +28,7 @@ static int note_complaint(enum libbpf_print_level level, const char *fmt, va_lis
 
 struct optional {
 	const char *name;
-	size_t lacks;          /* offset in struct observer_can */
+	size_t lacks; /* offset in struct observer_can */
 	const char *why;
 };
 
@@ -66,7 +66,9 @@ static int open_programs(struct observer *o)
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(optionals); i++) {
 		const char *lack = *(const char **)((char *)&o->can + optionals[i].lacks);
-		bpf_program__set_autoload(bpf_object__find_program_by_name(o->request->obj, optionals[i].name), !lack);
+		bpf_program__set_autoload(bpf_object__find_program_by_name(o->request->obj,
+									   optionals[i].name),
+					  !lack);
 	}
 	return 0;
 }
@@ -113,24 +115,30 @@ static int attach_cgroup(struct observer *o, struct bpf_program *p, struct bpf_l
 
 static void attach_optionals(struct observer *o)
 {
-	if (!o->can.clients && (attach_cgroup(o, o->request->progs.note_connect4, &o->connect4) ||
-				attach_cgroup(o, o->request->progs.note_connect6, &o->connect6)))
-		o->can.clients = "clients that share a cgroup are told apart by their open connections only: "
-				 "cgroup/connect programs cannot be attached to the root cgroup";
+	if (!o->can.clients &&
+	    (attach_cgroup(o, o->request->progs.note_connect4, &o->connect4) ||
+	     attach_cgroup(o, o->request->progs.note_connect6, &o->connect6)))
+		o->can.clients =
+			"clients that share a cgroup are told apart by their open connections only: "
+			"cgroup/connect programs cannot be attached to the root cgroup";
 	o->request->bss->config.notes = !o->can.clients;
 	if (!o->can.aborted) {
 		o->state = bpf_program__attach(o->request->progs.sock_state);
 		if (!o->state)
-			o->can.aborted = "connections that vanish without a packet are not counted as aborted: "
-					 "tp_btf/inet_sock_set_state cannot be attached";
+			o->can.aborted =
+				"connections that vanish without a packet are not counted as aborted: "
+				"tp_btf/inet_sock_set_state cannot be attached";
 	}
 	if (!o->can.in_flight) {
-		union bpf_iter_link_info info = { .map.map_fd = (__u32)bpf_map__fd(o->request->maps.conns) };
-		LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+		union bpf_iter_link_info info = { .map.map_fd = (__u32)bpf_map__fd(
+							  o->request->maps.conns) };
+		LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
+			    .link_info_len = sizeof(info));
 
 		o->flight = bpf_program__attach_iter(o->request->progs.in_flight, &opts);
 		if (!o->flight)
-			o->can.in_flight = "requests in flight are not known: the socket storage iterator cannot be attached";
+			o->can.in_flight =
+				"requests in flight are not known: the socket storage iterator cannot be attached";
 	}
 }
 
@@ -146,7 +154,8 @@ static int on_ring(void *ctx, void *data, size_t len)
 /* What finds no room in the series' table goes here; it must be there before the first packet. */
 static int make_overflow_series(struct observer *o)
 {
-	const struct abi_series_key key = { .server = ABI_SERIES_OTHER, .client = ABI_SERIES_OTHER };
+	const struct abi_series_key key = { .server = ABI_SERIES_OTHER,
+					    .client = ABI_SERIES_OTHER };
 
 	memset(o->values, 0, sizeof(struct abi_series) * (size_t)o->nr_cpus);
 	return bpf_map_update_elem(bpf_map__fd(o->request->maps.series), &key, o->values, BPF_ANY);
@@ -157,7 +166,9 @@ static int open_root(struct observer *o, struct problem *p)
 	o->cgroup_fd = cgroup_open_path("/");
 	if (o->cgroup_fd >= 0)
 		return 0;
-	problem_set(p, 503, "cgroup v2 is not mounted; mount it: mount -t cgroup2 none /sys/fs/cgroup/unified");
+	problem_set(
+		p, 503,
+		"cgroup v2 is not mounted; mount it: mount -t cgroup2 none /sys/fs/cgroup/unified");
 	return -ENOTSUP;
 }
 
@@ -193,9 +204,12 @@ int observer_open(const struct observer_options *options, struct observer **ret,
 	if (!err)
 		err = attach_packets(o);
 	if (err) {
-		problem_set(p, 503, "the observing programs cannot be %s (%s)%s%s; BTF and CAP_BPF, CAP_PERFMON and "
-			    "CAP_NET_ADMIN are needed", o->request ? "attached to the root cgroup" : "loaded",
-			    strerror(-err), *complained ? ": " : "", complained);
+		problem_set(
+			p, 503,
+			"the observing programs cannot be %s (%s)%s%s; BTF and CAP_BPF, CAP_PERFMON and "
+			"CAP_NET_ADMIN are needed",
+			o->request ? "attached to the root cgroup" : "loaded", strerror(-err),
+			*complained ? ": " : "", complained);
 		return err;
 	}
 	attach_optionals(o);
@@ -272,7 +286,8 @@ int observer_reattach(struct observer *o)
 	return 0;
 }
 
-int observer_requests(struct observer *o, void (*cb)(void *ctx, const struct abi_request *r), void *ctx)
+int observer_requests(struct observer *o, void (*cb)(void *ctx, const struct abi_request *r),
+		      void *ctx)
 {
 	o->on_request = cb;
 	o->on_request_ctx = ctx;

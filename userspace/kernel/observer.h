@@ -33,13 +33,13 @@ struct observer;
 struct observer_options {
 	uint64_t slow_ns;      /* requests from this duration on go to the ring; 0: 500 ms */
 	uint32_t sample_every; /* one request in so many goes to the ring; 0: none */
-	bool run_stats;        /* let the kernel time our programs (kernel.bpf_stats, about 20 ns a run) */
+	bool run_stats; /* let the kernel time our programs (kernel.bpf_stats, about 20 ns a run) */
 };
 
 /* What this kernel lets us have. Sentences are static; NULL where it works. */
 struct observer_can {
-	const char *requests;  /* cgroup_skb: always works, or observer_open() failed */
-	const char *clients;   /* cgroup/connect: clients of a shared cgroup known from connect() on */
+	const char *requests; /* cgroup_skb: always works, or observer_open() failed */
+	const char *clients; /* cgroup/connect: clients of a shared cgroup known from connect() on */
 	const char *in_flight; /* the storage iterator */
 	const char *aborted;   /* inet_sock_set_state: connections that vanish without a packet */
 	const char *tasks;     /* scheduler */
@@ -77,14 +77,16 @@ void observer_drop_service(struct observer *o, uint32_t id);
  * *ret: released by the caller, tick_release(). The first call gives what was
  * counted since observer_open(). 0 or -errno (the next call then covers both spans).
  */
-int observer_read(struct observer *o, uint64_t now_ns, const struct registry *services, struct tick *ret);
+int observer_read(struct observer *o, uint64_t now_ns, const struct registry *services,
+		  struct tick *ret);
 
 /**
  * observer_requests() - hand over the request events gathered since the last call.
  * @cb: the event is borrowed and untrusted: path and trace are raw bytes.
  * Returns their number. Call it at least once a tick: the ring holds about 1,000.
  */
-int observer_requests(struct observer *o, void (*cb)(void *ctx, const struct abi_request *r), void *ctx);
+int observer_requests(struct observer *o, void (*cb)(void *ctx, const struct abi_request *r),
+		      void *ctx);
 
 /* Cumulative counters of one series since the daemon started, summed over CPUs. */
 struct observer_series {
@@ -94,7 +96,8 @@ struct observer_series {
 };
 
 /** observer_series() - every series as of the last observer_read(). Borrowed during @cb. */
-void observer_series(const struct observer *o, void (*cb)(void *ctx, const struct observer_series *s), void *ctx);
+void observer_series(const struct observer *o,
+		     void (*cb)(void *ctx, const struct observer_series *s), void *ctx);
 
 /** observer_served() - finished requests of @service as a server, cumulative, as of the last observer_read(); for the faults' canary. */
 uint64_t observer_served(const struct observer *o, uint32_t service);
@@ -106,7 +109,8 @@ struct observer_tasks {
 	struct hist runq;
 };
 
-void observer_tasks(const struct observer *o, void (*cb)(void *ctx, const struct observer_tasks *t), void *ctx);
+void observer_tasks(const struct observer *o, void (*cb)(void *ctx, const struct observer_tasks *t),
+		    void *ctx);
 
 #define OBSERVER_PROGRAMS_MAX 16
 #define OBSERVER_MAPS_MAX 24

@@ -15,15 +15,15 @@ struct observe_sched_bpf;
 
 struct series_node {
 	struct abi_series_key key;
-	struct abi_series before;      /* sums over CPUs as of the last read; 32-bit counts wrap */
-	struct abi_series delta;       /* not yet in a tick; buckets are 32 bits wide and exact */
+	struct abi_series before; /* sums over CPUs as of the last read; 32-bit counts wrap */
+	struct abi_series delta;  /* not yet in a tick; buckets are 32 bits wide and exact */
 	struct observer_series total;
 	UT_hash_handle hh;
 };
 
 struct tasks_node {
 	uint32_t service;
-	uint64_t cpu_ns_before;        /* with the slices that were running then */
+	uint64_t cpu_ns_before; /* with the slices that were running then */
 	uint64_t cpu_ns_delta, runq_ns_delta;
 	uint32_t runq_delta[ABI_HIST_BUCKETS];
 	uint32_t runq_before[ABI_HIST_BUCKETS];
@@ -34,8 +34,8 @@ struct tasks_node {
 
 struct watched {
 	uint32_t id;
-	struct service s;              /* as the kernel's maps have it */
-	uint64_t served;               /* finished requests as a server */
+	struct service s; /* as the kernel's maps have it */
+	uint64_t served;  /* finished requests as a server */
 	UT_hash_handle hh;
 };
 
@@ -50,15 +50,15 @@ struct observer {
 	void *on_request_ctx;
 	int cgroup_fd, stats_fd;
 	int nr_cpus;
-	void *values;                  /* room for one map value of every CPU */
+	void *values; /* room for one map value of every CPU */
 	uint32_t epoch;
 	uint64_t parked_before;
-	uint64_t finished;             /* requests, in all series, ever */
+	uint64_t finished; /* requests, in all series, ever */
 	uint64_t last_read_ns;
 	struct watched *services;
 	struct series_node *series;
 	struct tasks_node *tasks_seen;
-	struct abi_flight *flights;    /* of the last read */
+	struct abi_flight *flights; /* of the last read */
 	size_t nr_flights, cap_flights;
 };
 
@@ -67,14 +67,16 @@ struct observer {
  * @before: what they were told; NULL: nothing. @now: NULL: forget it. What stays is never missing in between,
  * and a key that has another owner by now is left alone. 0 or -errno (a table is full: what fitted is there).
  */
-int observer_watch_tasks(int tgids, int cgroups, const struct service *before, const struct service *now);
+int observer_watch_tasks(int tgids, int cgroups, const struct service *before,
+			 const struct service *now);
 
 /** observer_tasks_open() - load and attach the scheduler's programs; sets can.tasks where that fails. */
 void observer_tasks_open(struct observer *o);
 void observer_tasks_close(struct observer *o);
 
 /** observer_tasks_watch() - tell the scheduler's programs who @now is; @before: what they were told (NULL: nothing), @now NULL: forget it. */
-void observer_tasks_watch(struct observer *o, const struct service *before, const struct service *now);
+void observer_tasks_watch(struct observer *o, const struct service *before,
+			  const struct service *now);
 
 /** observer_tasks_read() - refresh tasks_seen. 0 or -errno. */
 int observer_tasks_read(struct observer *o);

@@ -59,11 +59,11 @@ static void advance(struct series_node *n, const struct abi_series *now)
 	struct observer_series *t = &n->total;
 
 	/* Deltas add up until a tick has taken them: a read that fails half-way loses nothing. */
-#define ADVANCE(field, total)                                                  \
-	do {                                                                   \
-		__typeof__(d->field) more_ = now->field - n->before.field;     \
-		d->field += more_;                                             \
-		t->total += more_;                                             \
+#define ADVANCE(field, total)                                              \
+	do {                                                               \
+		__typeof__(d->field) more_ = now->field - n->before.field; \
+		d->field += more_;                                         \
+		t->total += more_;                                         \
 	} while (0)
 	ADVANCE(requests, requests);
 	ADVANCE(untimed, untimed);
@@ -122,7 +122,8 @@ static int read_series(struct observer *o)
 {
 	struct abi_series_key key, next;
 
-	return observer_map_each(bpf_map__fd(o->request->maps.series), &key, &next, sizeof(key), o->values, on_series, o);
+	return observer_map_each(bpf_map__fd(o->request->maps.series), &key, &next, sizeof(key),
+				 o->values, on_series, o);
 }
 
 /* ---- requests in flight */
@@ -317,7 +318,8 @@ static void clear_hint(struct observer *o)
 	o->parked_before = parked;
 }
 
-int observer_read(struct observer *o, uint64_t now_ns, const struct registry *services, struct tick *ret)
+int observer_read(struct observer *o, uint64_t now_ns, const struct registry *services,
+		  struct tick *ret)
 {
 	CLEANUP(tick_release) struct tick t = { .at_ns = now_ns };
 	int err = read_series(o);
@@ -341,7 +343,8 @@ int observer_read(struct observer *o, uint64_t now_ns, const struct registry *se
 	return 0;
 }
 
-void observer_series(const struct observer *o, void (*cb)(void *ctx, const struct observer_series *s), void *ctx)
+void observer_series(const struct observer *o,
+		     void (*cb)(void *ctx, const struct observer_series *s), void *ctx)
 {
 	for (const struct series_node *n = o->series; n; n = n->hh.next)
 		cb(ctx, &n->total);

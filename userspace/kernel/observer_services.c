@@ -18,7 +18,8 @@ struct own_sockets {
 	size_t nr;
 	int cookies_fd;
 	uint32_t id;
-	uint64_t listens[65536 / 64]; /* ports; a connection on one of them was accepted, whoever holds it */
+	uint64_t listens[65536 /
+			 64]; /* ports; a connection on one of them was accepted, whoever holds it */
 };
 
 static int add_listener(void *ctx, const struct socket_entry *s)
@@ -51,14 +52,16 @@ static int add_cookie(void *ctx, const struct socket_entry *s)
 	const struct own_sockets *own = ctx;
 	bool accepted = own->listens[s->local_port / 64] >> s->local_port % 64 & 1;
 
-	if (s->inode && !accepted && bsearch(&s->inode, own->inodes, own->nr, sizeof(*own->inodes), by_value))
+	if (s->inode && !accepted &&
+	    bsearch(&s->inode, own->inodes, own->nr, sizeof(*own->inodes), by_value))
 		bpf_map_update_elem(own->cookies_fd, &s->cookie, &own->id, BPF_ANY);
 	return 0;
 }
 
 static void adopt_sockets(struct observer *o, const struct service *s)
 {
-	struct own_sockets own = { .id = s->id, .cookies_fd = bpf_map__fd(o->request->maps.cookies) };
+	struct own_sockets own = { .id = s->id,
+				   .cookies_fd = bpf_map__fd(o->request->maps.cookies) };
 	CLEANUP(freep) uint64_t *inodes = calloc(OWN_SOCKETS_MAX, sizeof(*inodes));
 
 	if (!inodes)
@@ -103,7 +106,8 @@ static int watch_ports(struct observer *o, const struct service *before, const s
 	int fd = bpf_map__fd(o->request->maps.ports), err = 0;
 
 	for (size_t i = 0; before && i < before->nr_ports; i++) {
-		struct abi_port_key key = { .netns_ino = before->netns_ino, .port = before->ports[i] };
+		struct abi_port_key key = { .netns_ino = before->netns_ino,
+					    .port = before->ports[i] };
 		if (!has_port(now, before->ports[i]))
 			forget_key(fd, &key, before->id);
 	}
@@ -115,7 +119,8 @@ static int watch_ports(struct observer *o, const struct service *before, const s
 	return err;
 }
 
-int observer_watch_tasks(int tgids, int cgroups, const struct service *before, const struct service *now)
+int observer_watch_tasks(int tgids, int cgroups, const struct service *before,
+			 const struct service *now)
 {
 	int err = 0;
 
@@ -129,17 +134,19 @@ int observer_watch_tasks(int tgids, int cgroups, const struct service *before, c
 		if (bpf_map_update_elem(tgids, &pid, &now->id, BPF_ANY) < 0)
 			err = -errno;
 	}
-	if (before && before->own_cgroup && (!now || !now->own_cgroup || now->cgroup_id != before->cgroup_id))
+	if (before && before->own_cgroup &&
+	    (!now || !now->own_cgroup || now->cgroup_id != before->cgroup_id))
 		forget_key(cgroups, &before->cgroup_id, before->id);
-	if (now && now->own_cgroup && bpf_map_update_elem(cgroups, &now->cgroup_id, &now->id, BPF_ANY) < 0)
+	if (now && now->own_cgroup &&
+	    bpf_map_update_elem(cgroups, &now->cgroup_id, &now->id, BPF_ANY) < 0)
 		err = -errno;
 	return err;
 }
 
 static int watch_tasks(struct observer *o, const struct service *before, const struct service *now)
 {
-	return observer_watch_tasks(bpf_map__fd(o->request->maps.tgids), bpf_map__fd(o->request->maps.cgroups),
-				    before, now);
+	return observer_watch_tasks(bpf_map__fd(o->request->maps.tgids),
+				    bpf_map__fd(o->request->maps.cgroups), before, now);
 }
 
 /* Every socket decides its role again with its next packet. */
@@ -150,10 +157,11 @@ static void raise_epoch(struct observer *o)
 
 static bool same_identity(const struct service *a, const struct service *b)
 {
-	return a->netns_ino == b->netns_ino && a->own_cgroup == b->own_cgroup && a->cgroup_id == b->cgroup_id &&
-	       a->nr_ports == b->nr_ports && a->nr_pids == b->nr_pids &&
-	       !memcmp(a->ports, b->ports, a->nr_ports * sizeof(*a->ports)) &&
-	       !memcmp(a->pids, b->pids, a->nr_pids * sizeof(*a->pids));
+	return a->netns_ino == b->netns_ino && a->own_cgroup == b->own_cgroup &&
+		a->cgroup_id == b->cgroup_id && a->nr_ports == b->nr_ports &&
+		a->nr_pids == b->nr_pids &&
+		!memcmp(a->ports, b->ports, a->nr_ports * sizeof(*a->ports)) &&
+		!memcmp(a->pids, b->pids, a->nr_pids * sizeof(*a->pids));
 }
 
 int observer_set_service(struct observer *o, const struct service *s)

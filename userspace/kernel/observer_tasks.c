@@ -50,8 +50,9 @@ void observer_tasks_open(struct observer *o)
 	else if (try_back_end(o, false) == 0)
 		o->can.tasks_by = "raw_tp";
 	else
-		o->can.tasks = "CPU time and run-queue latency are not known: neither tp_btf nor raw_tp programs can be "
-			       "attached to the scheduler's tracepoints";
+		o->can.tasks =
+			"CPU time and run-queue latency are not known: neither tp_btf nor raw_tp programs can be "
+			"attached to the scheduler's tracepoints";
 	libbpf_set_print(printed);
 }
 
@@ -65,19 +66,21 @@ void observer_tasks_close(struct observer *o)
 	o->sched = NULL;
 }
 
-void observer_tasks_watch(struct observer *o, const struct service *before, const struct service *now)
+void observer_tasks_watch(struct observer *o, const struct service *before,
+			  const struct service *now)
 {
 	if (!o->sched)
 		return;
 	if (now) {
 		/* Before anybody charges to it; what is there stays. `values` holds a larger struct of every CPU. */
 		memset(o->values, 0, sizeof(struct abi_tasks) * (size_t)o->nr_cpus);
-		bpf_map_update_elem(bpf_map__fd(o->sched->maps.tasks), &now->id, o->values, BPF_NOEXIST);
+		bpf_map_update_elem(bpf_map__fd(o->sched->maps.tasks), &now->id, o->values,
+				    BPF_NOEXIST);
 	}
 	if (now && now->own_cgroup)
 		o->sched->bss->cgroups_watched = 1;
-	observer_watch_tasks(bpf_map__fd(o->sched->maps.task_tgids), bpf_map__fd(o->sched->maps.task_cgroups), before,
-			     now);
+	observer_watch_tasks(bpf_map__fd(o->sched->maps.task_tgids),
+			     bpf_map__fd(o->sched->maps.task_cgroups), before, now);
 }
 
 const struct tasks_node *observer_tasks_find(const struct observer *o, uint32_t service)
@@ -157,7 +160,8 @@ int observer_tasks_read(struct observer *o)
 
 	if (!o->sched)
 		return 0;
-	int err = observer_map_each(bpf_map__fd(o->sched->maps.tasks), &key, &next, sizeof(key), o->values, on_tasks, o);
+	int err = observer_map_each(bpf_map__fd(o->sched->maps.tasks), &key, &next, sizeof(key),
+				    o->values, on_tasks, o);
 	if (err)
 		return err;
 	add_running(o);
@@ -178,7 +182,8 @@ void observer_tasks_taken(struct observer *o)
 	}
 }
 
-void observer_tasks(const struct observer *o, void (*cb)(void *ctx, const struct observer_tasks *t), void *ctx)
+void observer_tasks(const struct observer *o, void (*cb)(void *ctx, const struct observer_tasks *t),
+		    void *ctx)
 {
 	for (const struct tasks_node *n = o->tasks_seen; n; n = n->hh.next)
 		cb(ctx, &n->total);

@@ -72,7 +72,8 @@ static void count(struct recent *r, const struct service_sample *s)
 
 void recent_push(struct recent *r, struct tick *t)
 {
-	while (r->nr && (r->nr == RECENT_TICKS_MAX || t->at_ns - tick_at(r, 0)->at_ns >= r->window_ns))
+	while (r->nr &&
+	       (r->nr == RECENT_TICKS_MAX || t->at_ns - tick_at(r, 0)->at_ns >= r->window_ns))
 		drop_oldest(r);
 	for (size_t i = 0; i < t->nr_services; i++)
 		count(r, &t->services[i]);
@@ -150,12 +151,14 @@ size_t recent_edges(const struct recent *r, struct edge_sample *ret, size_t max,
 			const struct edge_sample *e = &t->edges[k];
 			size_t at = 0;
 
-			while (at < nr && (ret[at].client != e->client || ret[at].server != e->server))
+			while (at < nr &&
+			       (ret[at].client != e->client || ret[at].server != e->server))
 				at++;
 			if (at == nr && nr == max)
 				continue;
 			if (at == nr)
-				ret[nr++] = (struct edge_sample){ .client = e->client, .server = e->server };
+				ret[nr++] = (struct edge_sample){ .client = e->client,
+								  .server = e->server };
 			add_edge(&ret[at], e);
 		}
 	}

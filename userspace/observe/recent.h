@@ -21,9 +21,9 @@ struct recent;
 
 /* What one service or edge did within the window. */
 struct recent_service {
-	double span_s;                 /* 0: nothing known yet */
-	struct service_sample sum;     /* gauges are those of the newest tick */
-	uint64_t callee_ns;            /* client-side durations of its outgoing calls */
+	double span_s;             /* 0: nothing known yet */
+	struct service_sample sum; /* gauges are those of the newest tick */
+	uint64_t callee_ns;        /* client-side durations of its outgoing calls */
 };
 
 /** recent_new() - 0 or -ENOMEM. @window_ns: how far back sums go. */

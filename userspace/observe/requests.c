@@ -82,7 +82,8 @@ size_t requests_each(const struct requests *q, const struct requests_filter *f, 
 {
 	size_t given = 0;
 
-	for (uint64_t seq = q->added; seq > f->after_seq && q->added - seq < q->max && given < max; seq--) {
+	for (uint64_t seq = q->added; seq > f->after_seq && q->added - seq < q->max && given < max;
+	     seq--) {
 		const struct request *r = &q->ring[(seq - 1) % q->max];
 
 		if (!matches(r, f))
@@ -97,10 +98,12 @@ size_t requests_each(const struct requests *q, const struct requests_filter *f, 
 const char *request_method(uint8_t method)
 {
 	static const char *const names[ABI_METHODS] = {
-		[ABI_METHOD_NONE] = "_OTHER",	  [ABI_METHOD_GET] = "GET",	    [ABI_METHOD_HEAD] = "HEAD",
-		[ABI_METHOD_POST] = "POST",	  [ABI_METHOD_PUT] = "PUT",	    [ABI_METHOD_DELETE] = "DELETE",
-		[ABI_METHOD_PATCH] = "PATCH",	  [ABI_METHOD_OPTIONS] = "OPTIONS", [ABI_METHOD_CONNECT] = "CONNECT",
-		[ABI_METHOD_TRACE] = "TRACE",	  [ABI_METHOD_OTHER] = "_OTHER",
+		[ABI_METHOD_NONE] = "_OTHER",     [ABI_METHOD_GET] = "GET",
+		[ABI_METHOD_HEAD] = "HEAD",       [ABI_METHOD_POST] = "POST",
+		[ABI_METHOD_PUT] = "PUT",         [ABI_METHOD_DELETE] = "DELETE",
+		[ABI_METHOD_PATCH] = "PATCH",     [ABI_METHOD_OPTIONS] = "OPTIONS",
+		[ABI_METHOD_CONNECT] = "CONNECT", [ABI_METHOD_TRACE] = "TRACE",
+		[ABI_METHOD_OTHER] = "_OTHER",
 	};
 
 	return method < ABI_METHODS ? names[method] : "_OTHER";

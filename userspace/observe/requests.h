@@ -23,17 +23,18 @@ struct request {
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t ttfb_ns, duration_ns;
 	uint32_t server, client; /* service ids; 0: the outside world */
-	uint16_t status;   /* 0: none */
-	uint8_t method;    /* ABI_METHOD_* */
-	uint8_t side;      /* ABI_SIDE_* */
-	uint8_t flags;     /* ABI_REQUEST_* */
+	uint16_t status;         /* 0: none */
+	uint8_t method;          /* ABI_METHOD_* */
+	uint8_t side;            /* ABI_SIDE_* */
+	uint8_t flags;           /* ABI_REQUEST_* */
 	char path[ABI_PATH_MAX + 1];
-	char trace_id[ABI_TRACE_MAX + 1]; /* X-Trace-ID, or the trace id out of traceparent; "" without */
+	char trace_id[ABI_TRACE_MAX +
+		      1]; /* X-Trace-ID, or the trace id out of traceparent; "" without */
 };
 
 /* What to look for; zeroes mean "any". */
 struct requests_filter {
-	uint32_t service; /* as server or client */
+	uint32_t service;  /* as server or client */
 	bool slow, failed; /* only those; both: either */
 	uint64_t after_seq;
 };

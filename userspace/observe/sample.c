@@ -28,7 +28,8 @@ int tick_copy(const struct tick *from, struct tick *ret)
 {
 	CLEANUP(freep) struct service_sample *services =
 		copy_array(from->services, from->nr_services, sizeof(*services));
-	CLEANUP(freep) struct edge_sample *edges = copy_array(from->edges, from->nr_edges, sizeof(*edges));
+	CLEANUP(freep) struct edge_sample *edges =
+		copy_array(from->edges, from->nr_edges, sizeof(*edges));
 
 	if (!services || !edges)
 		return -ENOMEM;

@@ -27,19 +27,19 @@ struct service_sample {
 	char name[SERVICE_NAME_MAX];
 
 	/* As a server, over all clients and methods. */
-	uint64_t requests;            /* finished: the last byte of the response has left */
-	uint64_t status_class[6];     /* [1]..[5] by first digit; [0]: no valid status */
+	uint64_t requests;        /* finished: the last byte of the response has left */
+	uint64_t status_class[6]; /* [1]..[5] by first digit; [0]: no valid status */
 	struct hist ttfb, duration;
 	uint64_t ttfb_ns, duration_ns; /* sums */
-	uint64_t rx_bytes, tx_bytes;  /* of HTTP messages, headers included */
-	uint64_t aborted;             /* connection gone before the response was complete */
+	uint64_t rx_bytes, tx_bytes;   /* of HTTP messages, headers included */
+	uint64_t aborted;              /* connection gone before the response was complete */
 	uint64_t unparsed;
-	uint32_t in_flight;           /* gauge: requests that have come and are not answered */
-	uint64_t oldest_ns;           /* gauge: age of the oldest of them; 0 without any */
+	uint32_t in_flight; /* gauge: requests that have come and are not answered */
+	uint64_t oldest_ns; /* gauge: age of the oldest of them; 0 without any */
 
 	/* Tasks. */
 	uint64_t cpu_ns;
-	struct hist runq;             /* woken to running */
+	struct hist runq; /* woken to running */
 	uint64_t runq_ns;
 };
 
@@ -52,14 +52,14 @@ struct edge_sample {
 	uint64_t client_requests, client_failed; /* 5xx, as the client's end saw them */
 	struct hist client_duration;
 	uint64_t client_duration_ns;
-	uint64_t client_aborted;      /* the client went away (its time-out) before the whole answer came */
-	uint32_t client_in_flight;    /* gauge */
-	uint64_t client_oldest_ns;    /* gauge: age of the oldest unanswered call */
+	uint64_t client_aborted; /* the client went away (its time-out) before the whole answer came */
+	uint32_t client_in_flight; /* gauge */
+	uint64_t client_oldest_ns; /* gauge: age of the oldest unanswered call */
 };
 
 struct tick {
-	uint64_t at_ns;               /* CLOCK_MONOTONIC at its end */
-	uint64_t span_ns;             /* since the tick before */
+	uint64_t at_ns;   /* CLOCK_MONOTONIC at its end */
+	uint64_t span_ns; /* since the tick before */
 	struct service_sample *services;
 	size_t nr_services;
 	struct edge_sample *edges;
