@@ -67,6 +67,23 @@ static void test_diagnose_classes_and_reasons(void **state)
 	}
 }
 
+/* Thrice the CPU of next to nothing does not explain two seconds. */
+static void test_diagnose_late_is_not_cpu(void **state)
+{
+	(void)state;
+	struct diagnosis d;
+	struct rig r;
+
+	rig_init(&r, 7, NULL);
+	rig_warm(&r);
+	synth_of(&r.synth, SYNTH_DB)->extra_ms = 2000;
+	synth_of(&r.synth, SYNTH_DB)->cpu_factor = 3;
+	assert_true(rig_find(&r, 15, &d) > 0);
+	assert_string_equal(d.causes[0].name, "db");
+	assert_string_equal(fault_class_name(d.causes[0].resource), "latency");
+	rig_release(&r);
+}
+
 /* Six times the load, and everybody slower for it. */
 static void test_diagnose_surge_is_nobodys_fault(void **state)
 {
@@ -325,6 +342,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diagnose_classes_and_reasons),
+		cmocka_unit_test(test_diagnose_late_is_not_cpu),
 		cmocka_unit_test(test_diagnose_surge_is_nobodys_fault),
 		cmocka_unit_test(test_diagnose_crowded_machine_is_nobodys_fault),
 		cmocka_unit_test(test_diagnose_harmless_surge_is_silent),

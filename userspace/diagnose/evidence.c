@@ -305,6 +305,18 @@ static void find_own(struct evidence *e, uint32_t i)
 	n->own_errors = fmax(n->more_errors - failed, 0);
 }
 
+/*
+ * More CPU a request, or longer waits for one (some hundred a request at most), only where they can make up
+ * the time that is lost: with 2 s late responses a busy machine's noise, or what few requests share, is no cause.
+ */
+static bool is_cpu(const struct node_evidence *n)
+{
+	double usual_s = n->history ? n->history->cpu_s.mean : 0;
+
+	return (n->slow_cpu >= 2 && n->now.cpu_s - usual_s >= .1 * n->own_s) ||
+		(n->slow_runq >= 4 && n->now.runq_s >= .01 * n->own_s);
+}
+
 static void weigh(struct node_evidence *n)
 {
 	static const struct usual nothing;
@@ -337,7 +349,7 @@ static void weigh(struct node_evidence *n)
 		/* Nobody waits inside it although callers wait for it: nothing arrives. */
 		n->resource = n->history && !n->now.in_flight ? FAULT_CLASS_NETWORK :
 								FAULT_CLASS_UNRESPONSIVE;
-	else if (n->slow_cpu >= 2 || n->slow_runq >= 4)
+	else if (is_cpu(n))
 		n->resource = FAULT_CLASS_CPU;
 	else if (n->own_s > 0)
 		n->resource = FAULT_CLASS_LATENCY;
