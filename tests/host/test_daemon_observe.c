@@ -254,7 +254,7 @@ static int arm_as(uid_t uid, const char *cgroup, const char *service)
 			strlen(body), body);
 		if (write(fd, text, strlen(text)) < 0 || read(fd, answer, sizeof(answer) - 1) < 12)
 			_exit(253);
-		_exit(atoi(answer + 9) - 200);
+		_exit((int)strtol(answer + 9, NULL, 10) - 200);
 	}
 	assert_true(waitpid(pid, &status, 0) == pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) + 200 : -1;

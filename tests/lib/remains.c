@@ -15,6 +15,7 @@
 #include "fault/undo.h"
 #include "guardian.h"
 #include "tests/lib/netns.h"
+#include "tests/lib/shop.h"
 
 /* ---- programs and links */
 
@@ -82,31 +83,41 @@ static void look_at_bpf(struct remains *r)
 
 /* ---- rules and queues, as their own programs tell them */
 
-static void look_at_output(struct remains *r, const char *command, bool (*is_ours)(const char *))
+/* Its output, whose lines are judged one by one. @must: it has to succeed. */
+static void look_at_output(struct remains *r, const char *const *argv, const char *ours,
+			   const char * not, bool must)
 {
-	char line[512];
-	FILE *f = popen(command, "re");
+	char path[] = "/tmp/test-remains-XXXXXX", line[512];
+	int fd = mkstemp(path);
 
-	while (f && fgets(line, sizeof(line), f))
-		if (is_ours(line))
-			found(r, "%.60s: %s", command, line);
-	if (!f || pclose(f))
-		fail_msg("%s fails", command);
+	assert_true(fd >= 0);
+	close(fd);
+	int status = proc_end(proc_start(path, argv, NULL), 0, 10000);
+	CLEANUP(fclosep) FILE *f = fopen(path, "re");
+	unlink(path);
+	if (!f || (must && status != 0))
+		fail_msg("%s fails: wait status %d", argv[0], status);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, ours, strlen(ours)) && !(not&&strstr(line, not)))
+			found(r, "%s", line);
 }
 
-static bool is_rule(const char *line)
+static void look_at_rules(struct remains *r)
 {
-	return !strncmp(line, "-A", 2);
-}
+	static const char *const v4[] = { "/usr/sbin/iptables-save", NULL };
+	static const char *const v6[] = { "/usr/sbin/ip6tables-save", NULL };
+	static const char *const queue[] = { "/usr/sbin/tc", "qdisc", "show", "dev", "lo", NULL };
+	static const char *const ingress[] = { "/usr/sbin/tc", "filter",  "show", "dev",
+					       "lo",           "ingress", NULL };
+	static const char *const egress[] = { "/usr/sbin/tc", "filter", "show", "dev",
+					      "lo",           "egress", NULL };
 
-static bool is_queue(const char *line)
-{
-	return !strstr(line, "noqueue");
-}
-
-static bool is_anything(const char *line)
-{
-	return line[0] != '\n';
+	look_at_output(r, v4, "-A", NULL, true);
+	look_at_output(r, v6, "-A", NULL, true);
+	look_at_output(r, queue, "qdisc", "noqueue", true);
+	/* Without a clsact there is nothing to ask. */
+	look_at_output(r, ingress, "filter", NULL, false);
+	look_at_output(r, egress, "filter", NULL, false);
 }
 
 /* ---- processes */
@@ -167,7 +178,8 @@ static void look_at_processes(struct remains *r, pid_t daemon)
 		if (!isdigit((unsigned char)d->d_name[0]) || !in_our_netns(d->d_name) ||
 		    !look_at(d->d_name, comm, &state, &parent) || state == 'Z' || !is_helper(comm))
 			continue;
-		if (!(daemon && may_live_on(atoi(d->d_name), parent, comm, daemon)))
+		if (!(daemon &&
+		      may_live_on((pid_t)strtol(d->d_name, NULL, 10), parent, comm, daemon)))
 			found(r, "process %s (%s)\n", d->d_name, comm);
 	}
 	if (proc)
@@ -185,7 +197,7 @@ pid_t remains_child(pid_t parent, const char *name)
 
 		if (isdigit((unsigned char)d->d_name[0]) && look_at(d->d_name, comm, &state, &p) &&
 		    p == parent && state != 'Z' && !strcmp(comm, name))
-			child = atoi(d->d_name);
+			child = (pid_t)strtol(d->d_name, NULL, 10);
 	}
 	if (proc)
 		closedir(proc);
@@ -195,12 +207,7 @@ pid_t remains_child(pid_t parent, const char *name)
 bool remains_left(struct remains *r, pid_t daemon)
 {
 	r->text[0] = '\0';
-	look_at_output(r, "iptables-save", is_rule);
-	look_at_output(r, "ip6tables-save", is_rule);
-	look_at_output(r, "tc qdisc show dev lo", is_queue);
-	/* Without a clsact these say nothing on standard output. */
-	look_at_output(r, "tc filter show dev lo ingress 2>/dev/null || true", is_anything);
-	look_at_output(r, "tc filter show dev lo egress 2>/dev/null || true", is_anything);
+	look_at_rules(r);
 	if (!daemon)
 		look_at_bpf(r);
 	look_at_processes(r, daemon);
