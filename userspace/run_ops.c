@@ -4,23 +4,10 @@
 
 #include "base/clock.h"
 #include "run_daemon.h"
+#include "run_ops.h"
 #include "serve/doctor.h"
 
-/* The lock, for the rest of the block. */
-static void unlockp(pthread_mutex_t **lock)
-{
-	pthread_mutex_unlock(*lock);
-}
-
-static pthread_mutex_t *take(pthread_mutex_t *lock)
-{
-	pthread_mutex_lock(lock);
-	return lock;
-}
-
-#define LOCKED(d) CLEANUP(unlockp) __attribute__((unused)) pthread_mutex_t *held_lock = take(&(d)->lock)
-
-static int give(cJSON *j, cJSON **ret)
+int ops_give(cJSON *j, cJSON **ret)
 {
 	if (!j)
 		return -ENOMEM;
@@ -28,7 +15,7 @@ static int give(cJSON *j, cJSON **ret)
 	return 0;
 }
 
-static cJSON *list_new(cJSON **items)
+cJSON *ops_list(cJSON **items)
 {
 	cJSON *j = cJSON_CreateObject();
 
@@ -36,19 +23,22 @@ static cJSON *list_new(cJSON **items)
 	return j;
 }
 
-/* NULL: a 404, and @p says so. */
-static const struct service *find_service(struct daemon *d, const char *name, struct problem *p)
+const struct service *ops_service(struct daemon *d, const char *name, struct problem *p)
 {
 	const struct service *s = registry_by_name(d->registry, name);
 
 	if (!s)
-		problem_set(p, 404, "there is no service %s; `archaic-ebpf services` lists them", name);
+		problem_set(p, 404, "there is no service %s; `archaic-ebpf services` lists them",
+			    name);
 	return s;
 }
 
-static const char *who_name(const struct caller *who)
+const char *ops_who(const struct caller *who)
 {
-	return who->transport == TRANSPORT_TCP ? "tcp" : who->is_root ? "root" : *who->service ? who->service : "user";
+	return who->transport == TRANSPORT_TCP ? "tcp" :
+		who->is_root                   ? "root" :
+		*who->service                  ? who->service :
+						 "user";
 }
 
 /* ---- services */
@@ -59,7 +49,7 @@ static int op_health(void *ctx, cJSON **ret, struct problem *p)
 	LOCKED(d);
 
 	(void)p;
-	return give(view_health(d), ret);
+	return ops_give(view_health(d), ret);
 }
 
 static int op_caller_service(void *ctx, pid_t pid, char ret[static SERVICE_NAME_MAX])
@@ -77,14 +67,14 @@ static int op_caller_service(void *ctx, pid_t pid, char ret[static SERVICE_NAME_
 static int op_services(void *ctx, cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
-	cJSON *items, *j = list_new(&items);
+	cJSON *items, *j = ops_list(&items);
 	const struct service *s;
 	LOCKED(d);
 
 	(void)p;
 	for (size_t i = 0; (s = registry_at(d->registry, i)); i++)
 		cJSON_AddItemToArray(items, view_service(d, s));
-	return give(j, ret);
+	return ops_give(j, ret);
 }
 
 static int op_service(void *ctx, const char *name, cJSON **ret, struct problem *p)
@@ -92,12 +82,12 @@ static int op_service(void *ctx, const char *name, cJSON **ret, struct problem *
 	struct daemon *d = ctx;
 	LOCKED(d);
 
-	const struct service *s = find_service(d, name, p);
-	return s ? give(view_service(d, s), ret) : -ENOENT;
+	const struct service *s = ops_service(d, name, p);
+	return s ? ops_give(view_service(d, s), ret) : -ENOENT;
 }
 
-static int op_attach(void *ctx, const struct caller *who, const struct control_attach *what, cJSON **ret,
-		     struct problem *p)
+static int op_attach(void *ctx, const struct caller *who, const struct control_attach *what,
+		     cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
 	struct service s;
@@ -115,9 +105,9 @@ static int op_attach(void *ctx, const struct caller *who, const struct control_a
 		return err;
 	/* Known to the kernel when this call returns, not at the next scan. */
 	daemon_scan(d, clock_mono_ns());
-	log_info("%s attached service %s", who_name(who), s.name);
+	log_info("%s attached service %s", ops_who(who), s.name);
 	const struct service *now = registry_by_id(d->registry, s.id);
-	return give(view_service(d, now ? now : &s), ret);
+	return ops_give(view_service(d, now ? now : &s), ret);
 }
 
 static int op_detach(void *ctx, const struct caller *who, const char *name, struct problem *p)
@@ -130,7 +120,7 @@ static int op_detach(void *ctx, const struct caller *who, const char *name, stru
 	if (err)
 		return err;
 	daemon_scan(d, clock_mono_ns());
-	log_info("%s detached service %s", who_name(who), s.name);
+	log_info("%s detached service %s", ops_who(who), s.name);
 	return 0;
 }
 
@@ -140,7 +130,7 @@ static int op_graph(void *ctx, cJSON **ret, struct problem *p)
 	LOCKED(d);
 
 	(void)p;
-	return give(view_graph(d), ret);
+	return ops_give(view_graph(d), ret);
 }
 
 static int op_scores(void *ctx, cJSON **ret, struct problem *p)
@@ -149,7 +139,7 @@ static int op_scores(void *ctx, cJSON **ret, struct problem *p)
 	LOCKED(d);
 
 	(void)p;
-	return give(view_scores(d), ret);
+	return ops_give(view_scores(d), ret);
 }
 
 /* ---- requests */
@@ -178,182 +168,48 @@ static bool add_request(void *ctx, const struct request *r)
 	cJSON_AddNumberToObject(j, "duration_ms", (double)r->duration_ns / 1e6);
 	cJSON_AddBoolToObject(j, "slow", r->flags & ABI_REQUEST_SLOW);
 	cJSON_AddBoolToObject(j, "failed", r->flags & (ABI_REQUEST_FAILED | ABI_REQUEST_ABORTED));
-	cJSON_AddStringToObject(j, "trace_id", request_printable(r->trace_id, trace, sizeof(trace)));
+	cJSON_AddStringToObject(j, "trace_id",
+				request_printable(r->trace_id, trace, sizeof(trace)));
 	cJSON_AddItemToArray(l->items, j);
 	return true;
 }
 
-static int op_requests(void *ctx, const struct control_requests *which, cJSON **ret, struct problem *p)
+static int op_requests(void *ctx, const struct control_requests *which, cJSON **ret,
+		       struct problem *p)
 {
 	struct daemon *d = ctx;
 	struct requests_filter f = { .slow = which->slow, .failed = which->failed };
 	LOCKED(d);
 
 	if (*which->service) {
-		const struct service *s = find_service(d, which->service, p);
+		const struct service *s = ops_service(d, which->service, p);
 		if (!s)
 			return -ENOENT;
 		f.service = s->id;
 	}
 	struct request_list l = { .d = d };
-	cJSON *j = list_new(&l.items);
+	cJSON *j = ops_list(&l.items);
 	requests_each(d->requests, &f, which->limit, add_request, &l);
-	return give(j, ret);
-}
-
-/* ---- faults */
-
-struct fault_list {
-	cJSON *items;
-	uint32_t service; /* 0: all */
-	bool armed_only;
-	uint64_t now_ns;
-};
-
-static int add_fault(const struct fault *f, void *ctx)
-{
-	struct fault_list *l = ctx;
-
-	if ((!l->service || f->service_id == l->service) && (!l->armed_only || f->state == FAULT_ARMED))
-		cJSON_AddItemToArray(l->items, fault_json(f, l->now_ns));
-	return 0;
-}
-
-static int op_faults(void *ctx, const char *service, cJSON **ret, struct problem *p)
-{
-	struct daemon *d = ctx;
-	struct fault_list l = { .now_ns = clock_boot_ns() };
-	LOCKED(d);
-
-	if (service) {
-		const struct service *s = find_service(d, service, p);
-		if (!s)
-			return -ENOENT;
-		l.service = s->id;
-	}
-	cJSON *j = list_new(&l.items);
-	faults_tick(d->faults, clock_boot_ns(), NULL, NULL);
-	faults_each(d->faults, add_fault, &l);
-	return give(j, ret);
-}
-
-static int op_fault(void *ctx, const char *id, cJSON **ret, struct problem *p)
-{
-	struct daemon *d = ctx;
-	struct fault f;
-	LOCKED(d);
-
-	if (faults_find(d->faults, id, &f) < 0)
-		return problem_set(p, 404, "there is no fault %s; `archaic-ebpf faults` lists them", id);
-	return give(fault_json(&f, clock_boot_ns()), ret);
-}
-
-static int op_fault_types(void *ctx, cJSON **ret, struct problem *p)
-{
-	struct daemon *d = ctx;
-	struct faults_config c;
-
-	(void)p;
-	run_faults_config(d->config, &c);
-	return give(faults_types_json(&c), ret);
-}
-
-static int op_arm(void *ctx, const struct caller *who, const struct control_arm *what, cJSON **ret,
-		  struct problem *p)
-{
-	struct daemon *d = ctx;
-	struct fault_request req;
-	struct fault f;
-	LOCKED(d);
-
-	int err = fault_request_parse(what->body, &req, p);
-	if (err)
-		return err;
-	const struct service *s = find_service(d, what->service, p);
-	if (!s)
-		return -ENOENT;
-	err = faults_arm(d->faults, &req, s, what->dry_run, &f, p);
-	if (err)
-		return err;
-	if (!what->dry_run) {
-		log_as(s->name, LOG_LEVEL_WARNING, NULL, "%s", f.log);
-		log_info("%s armed fault %s on %s: %s", who_name(who), f.id, s->name, f.says);
-		/* A fault on the root cgroup itself runs after our programs: look behind it again. */
-		if (d->observer && !strcmp(s->cgroup, "/"))
-			observer_reattach(d->observer);
-	}
-	return give(fault_json(&f, clock_boot_ns()), ret);
-}
-
-static int op_disarm(void *ctx, const struct caller *who, const char *id, cJSON **ret, struct problem *p)
-{
-	struct daemon *d = ctx;
-	struct fault f;
-	LOCKED(d);
-
-	if (faults_find(d->faults, id, &f) == 0 && f.state != FAULT_ARMED)
-		return problem_set(p, 409, "fault %s has ended already: %s", id, fault_state_name(f.state));
-	int err = faults_disarm(d->faults, id, &f, p);
-	if (err)
-		return err;
-	log_info("%s reset fault %s on %s", who_name(who), f.id, f.req.service);
-	return give(fault_json(&f, clock_boot_ns()), ret);
-}
-
-/* The ids are taken first: disarming changes the list that is walked. */
-struct armed_ids {
-	char id[FAULT_ARMED_MAX][FAULT_ID_MAX];
-	size_t nr;
-	uint32_t service;
-};
-
-static int add_armed_id(const struct fault *f, void *ctx)
-{
-	struct armed_ids *a = ctx;
-
-	if (f->state == FAULT_ARMED && (!a->service || f->service_id == a->service) && a->nr < FAULT_ARMED_MAX)
-		memcpy(a->id[a->nr++], f->id, FAULT_ID_MAX);
-	return 0;
-}
-
-static int op_disarm_all(void *ctx, const struct caller *who, const char *service, cJSON **ret, struct problem *p)
-{
-	struct daemon *d = ctx;
-	struct armed_ids armed = { 0 };
-	LOCKED(d);
-
-	if (service) {
-		const struct service *s = find_service(d, service, p);
-		if (!s)
-			return -ENOENT;
-		armed.service = s->id;
-	}
-	faults_each(d->faults, add_armed_id, &armed);
-	cJSON *items, *j = list_new(&items);
-	for (size_t i = 0; i < armed.nr; i++) {
-		struct fault f;
-		if (faults_disarm(d->faults, armed.id[i], &f, p) < 0)
-			continue;
-		cJSON_AddItemToArray(items, fault_json(&f, clock_boot_ns()));
-		log_info("%s reset fault %s on %s", who_name(who), f.id, f.req.service);
-	}
-	return give(j, ret);
+	return ops_give(j, ret);
 }
 
 /* ---- incidents */
 
 static int no_incident(struct problem *p, const char *id)
 {
-	return problem_set(p, 404, "there is no incident %s; `archaic-ebpf incidents` lists them", id);
+	return problem_set(p, 404, "there is no incident %s; `archaic-ebpf incidents` lists them",
+			   id);
 }
 
-static int op_incidents(void *ctx, const struct control_incidents *which, cJSON **ret, struct problem *p)
+static int op_incidents(void *ctx, const struct control_incidents *which, cJSON **ret,
+			struct problem *p)
 {
 	struct daemon *d = ctx;
 	LOCKED(d);
 
 	(void)p;
-	return engine_list_json(d->engine, *which->before ? which->before : NULL, *which->state ? which->state : NULL, (unsigned)which->limit, ret);
+	return engine_list_json(d->engine, *which->before ? which->before : NULL,
+				*which->state ? which->state : NULL, (unsigned)which->limit, ret);
 }
 
 static int op_incident(void *ctx, const char *id, cJSON **ret, struct problem *p)
@@ -365,23 +221,23 @@ static int op_incident(void *ctx, const char *id, cJSON **ret, struct problem *p
 	return err == -ENOENT ? no_incident(p, id) : err;
 }
 
-static int op_approve(void *ctx, const struct caller *who, const char *id, const char *action, cJSON **ret,
-		      struct problem *p)
+static int op_approve(void *ctx, const struct caller *who, const char *id, const char *action,
+		      cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
 	LOCKED(d);
 
-	int err = engine_approve(d->engine, clock_mono_ns(), id, action, who_name(who), p);
+	int err = engine_approve(d->engine, clock_mono_ns(), id, action, ops_who(who), p);
 	return err ?: engine_incident_json(d->engine, id, ret);
 }
 
-static int op_reject(void *ctx, const struct caller *who, const char *id, const char *why, cJSON **ret,
-		     struct problem *p)
+static int op_reject(void *ctx, const struct caller *who, const char *id, const char *why,
+		     cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
 	LOCKED(d);
 
-	int err = engine_reject(d->engine, clock_mono_ns(), id, who_name(who), why, p);
+	int err = engine_reject(d->engine, clock_mono_ns(), id, ops_who(who), why, p);
 	return err ?: engine_incident_json(d->engine, id, ret);
 }
 
@@ -401,7 +257,8 @@ static int op_report(void *ctx, const char *id, char **ret, struct problem *p)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int op_analyze(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret, struct problem *p)
+static int op_analyze(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret,
+		      struct problem *p)
 {
 	struct daemon *d = ctx;
 	const struct incident *i;
@@ -410,8 +267,8 @@ static int op_analyze(void *ctx, const struct caller *who, const cJSON *body, cJ
 	int err = engine_analyze(d->engine, clock_mono_ns(), body, &i, p);
 	if (err || !i)
 		return err;
-	log_info("%s reported trouble: incident %s", who_name(who), i->id);
-	return give(incident_to_json(i), ret);
+	log_info("%s reported trouble: incident %s", ops_who(who), i->id);
+	return ops_give(incident_to_json(i), ret);
 }
 
 static int op_mode(void *ctx, cJSON **ret, struct problem *p)
@@ -422,20 +279,22 @@ static int op_mode(void *ctx, cJSON **ret, struct problem *p)
 
 	(void)p;
 	cJSON_AddStringToObject(j, "mode", guard_mode_name(engine_mode(d->engine)));
-	return give(j, ret);
+	return ops_give(j, ret);
 }
 
-static int op_set_mode(void *ctx, const struct caller *who, const char *mode, cJSON **ret, struct problem *p)
+static int op_set_mode(void *ctx, const struct caller *who, const char *mode, cJSON **ret,
+		       struct problem *p)
 {
 	struct daemon *d = ctx;
 	enum guard_mode m;
 
 	if (guard_mode_parse(mode, &m) < 0)
-		return problem_parameter(p, 400, "mode", mode, "observe, suggest, auto-safe or auto");
+		return problem_parameter(p, 400, "mode", mode,
+					 "observe, suggest, auto-safe or auto");
 	pthread_mutex_lock(&d->lock);
-	engine_set_mode(d->engine, m, who_name(who), clock_mono_ns());
+	engine_set_mode(d->engine, m, ops_who(who), clock_mono_ns());
 	pthread_mutex_unlock(&d->lock);
-	log_info("%s set the mode to %s", who_name(who), mode);
+	log_info("%s set the mode to %s", ops_who(who), mode);
 	return op_mode(ctx, ret, p);
 }
 
@@ -449,7 +308,8 @@ static int op_doctor(void *ctx, cJSON **ret, struct problem *p)
 	(void)p;
 	run_faults_config(d->config, &c);
 	run_model_says(d->config, model, sizeof(model));
-	return doctor_report(d->observer ? observer_can(d->observer) : NULL, d->observer_lack, &c, model, ret);
+	return doctor_report(d->observer ? observer_can(d->observer) : NULL, d->observer_lack, &c,
+			     model, ret);
 }
 
 static int op_metrics(void *ctx, struct metrics *m)

@@ -22,7 +22,7 @@ static bool is_armed(const struct fault_ctl *c)
 	uint64_t now = clock_boot_ns();
 
 	return now < __atomic_load_n(&c->lease_end_ns, __ATOMIC_RELAXED) &&
-	       now < __atomic_load_n(&c->deadline_ns, __ATOMIC_RELAXED);
+		now < __atomic_load_n(&c->deadline_ns, __ATOMIC_RELAXED);
 }
 
 static bool pipe_broken(int fd)
@@ -60,7 +60,8 @@ static _Noreturn void child(int pipe_fd, int procs_fd, const struct fault_ctl *c
 		dup2(null, fd);
 
 	/* Keep the two: close below, between and above them. */
-	unsigned int low = (unsigned int)MIN(pipe_fd, procs_fd), high = (unsigned int)MAX(pipe_fd, procs_fd);
+	unsigned int low = (unsigned int)MIN(pipe_fd, procs_fd),
+		     high = (unsigned int)MAX(pipe_fd, procs_fd);
 	if (low > 3)
 		close_range(3, low - 1, 0);
 	if (high > low + 1)
@@ -75,7 +76,8 @@ static _Noreturn void child(int pipe_fd, int procs_fd, const struct fault_ctl *c
 	burn(pipe_fd, ctl, (uint64_t)(percent / 100 * BURNER_PERIOD_NS));
 }
 
-int burner_prepare(const char *cgroup, const struct fault_ctl *ctl, double percent, struct burner *ret)
+int burner_prepare(const char *cgroup, const struct fault_ctl *ctl, double percent,
+		   struct burner *ret)
 {
 	int p[2];
 

@@ -27,7 +27,8 @@ struct burner {
  * burner_prepare() - fork it; it waits. @cgroup: v2 path, "/…".
  * The caller journals pid and start ticks, then burner_go(). 0 or -errno.
  */
-int burner_prepare(const char *cgroup, const struct fault_ctl *ctl, double percent, struct burner *ret);
+int burner_prepare(const char *cgroup, const struct fault_ctl *ctl, double percent,
+		   struct burner *ret);
 
 /** burner_go() - let it enter the cgroup and burn. 0 or -errno. */
 int burner_go(struct burner *b);

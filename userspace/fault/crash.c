@@ -32,7 +32,7 @@ static bool is_armed(const struct fault_ctl *c)
 	uint64_t now = clock_boot_ns();
 
 	return now < __atomic_load_n(&c->lease_end_ns, __ATOMIC_RELAXED) &&
-	       now < __atomic_load_n(&c->deadline_ns, __ATOMIC_RELAXED);
+		now < __atomic_load_n(&c->deadline_ns, __ATOMIC_RELAXED);
 }
 
 static void *run(void *arg)

@@ -2,7 +2,6 @@
 #include "fault/fault.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -10,8 +9,6 @@
 #include "base/clock.h"
 #include "fault/fault_internal.h"
 #include "fault/undo.h"
-
-static const char *const default_keys[] = { "name", "price" };
 
 void faults_config_default(struct faults_config *ret)
 {
@@ -100,91 +97,16 @@ static bool id_taken(const struct faults *f, const char *id)
 
 static void new_id(const struct faults *f, char id[static FAULT_ID_MAX])
 {
-	static const char digits[] = "23456789abcdefghjkmnpqrstuvwxyz"; /* none that is mistaken for another */
+	static const char digits[] =
+		"23456789abcdefghjkmnpqrstuvwxyz"; /* none that is mistaken for another */
 	unsigned char r[4];
 
 	do {
 		if (getrandom(r, sizeof(r), 0) != sizeof(r))
 			memset(r, (int)clock_mono_ns(), sizeof(r));
-		snprintf(id, FAULT_ID_MAX, "f-%c%c%c%c", digits[r[0] % 31], digits[r[1] % 31], digits[r[2] % 31],
-			 digits[r[3] % 31]);
+		snprintf(id, FAULT_ID_MAX, "f-%c%c%c%c", digits[r[0] % 31], digits[r[1] % 31],
+			 digits[r[2] % 31], digits[r[3] % 31]);
 	} while (id_taken(f, id));
-}
-
-static int over(struct problem *p, const char *name, double given, const char *limit)
-{
-	char value[32];
-
-	snprintf(value, sizeof(value), "%.10g", given);
-	return problem_parameter(p, 422, name, value, limit);
-}
-
-/* The daemon's own limits: what is understood, and not allowed here. */
-static int check_limits(const struct faults *f, const struct fault *a, struct problem *p)
-{
-	const struct fault_request *r = &a->req;
-	char limit[128];
-
-	if (!(f->cfg.allowed_types & 1u << r->type))
-		return problem_parameter(p, 422, "type", fault_types()[r->type].name,
-					 "one of the types that this daemon's configuration allows (types in [faults])");
-	if (r->duration_ns > f->cfg.max_duration_ns) {
-		snprintf(limit, sizeof(limit), "at most %.10g: the daemon's limit max_duration",
-			 (double)f->cfg.max_duration_ns / 1e9);
-		return over(p, "duration_s", (double)r->duration_ns / 1e9, limit);
-	}
-	if (r->given & 1u << FAULT_P_INTENSITY && r->intensity > f->cfg.max_intensity) {
-		snprintf(limit, sizeof(limit), "at most %u: the daemon's limit max_intensity", f->cfg.max_intensity);
-		return over(p, "intensity", r->intensity, limit);
-	}
-	if (r->type == FAULT_TIMEOUT && a->delay_ns > f->cfg.max_delay_ns) {
-		bool native = r->given & 1u << FAULT_P_DELAY_MS;
-
-		snprintf(limit, sizeof(limit), "at most %.10g: the daemon's limit max_delay",
-			 (double)f->cfg.max_delay_ns / (native ? 1e6 : 2e9));
-		return over(p, native ? "delay_ms" : "intensity", native ? r->delay_ms : r->intensity, limit);
-	}
-	return 0;
-}
-
-/* The figures that the parameters stand for. */
-static void resolve(const struct faults *f, struct fault *a)
-{
-	struct fault_request *r = &a->req;
-
-	if (!r->duration_ns)
-		r->duration_ns = f->cfg.max_duration_ns;
-	if (!(r->given & 1u << FAULT_P_SEED) && getrandom(&r->seed, sizeof(r->seed), 0) == sizeof(r->seed))
-		r->seed &= (1ULL << 53) - 1; /* so that JSON can say it */
-	if (r->type == FAULT_TIMEOUT)
-		a->delay_ns = r->given & 1u << FAULT_P_DELAY_MS ? (uint64_t)(r->delay_ms * 1e6) :
-								  2 * NSEC_PER_SEC * r->intensity;
-	a->status = r->given & 1u << FAULT_P_STATUS ? r->status : 500;
-	a->percent = r->given & 1u << FAULT_P_PERCENT ? r->percent : fmin(95, 20.0 * r->intensity);
-	if (r->type == FAULT_BAD_DATA && !r->nr_keys)
-		for (size_t i = 0; i < ARRAY_SIZE(default_keys); i++)
-			snprintf(r->keys[r->nr_keys++], FAULT_KEY_MAX, "%s", default_keys[i]);
-}
-
-/* What the type needs to know of the service. */
-static int check_service(const struct fault *a, const struct service *s, struct problem *p)
-{
-	const char *name = fault_types()[a->req.type].name;
-	bool at_once = a->req.type == FAULT_CRASH && a->req.probability >= 1;
-
-	if (a->req.type == FAULT_CPU || a->req.type == FAULT_CRASH) {
-		if (!s->nr_pids)
-			return problem_set(p, 409, "%s has no process now, and %s needs one", s->name, name);
-		if (s->pids[0] == getpid())
-			return problem_set(p, 422, "%s is this daemon itself: it does not hurt itself", s->name);
-	}
-	if (a->req.type == FAULT_CPU || at_once)
-		return 0;
-	if (!s->nr_ports)
-		return problem_set(p, 409, "%s listens on no port now, and %s needs one", s->name, name);
-	if (!s->cgroup[0])
-		return problem_set(p, 409, "the cgroup of %s is not known, and %s is attached there", s->name, name);
-	return 0;
 }
 
 static struct armed *in_slot(struct faults *f, const struct fault_request *r, uint32_t service_id)
@@ -198,7 +120,8 @@ static struct armed *in_slot(struct faults *f, const struct fault_request *r, ui
 	return NULL;
 }
 
-static int check_conflict(struct faults *f, const struct fault *want, const struct armed *replaced, struct problem *p)
+static int check_conflict(struct faults *f, const struct fault *want, const struct armed *replaced,
+			  struct problem *p)
 {
 	uint32_t armed = 0;
 
@@ -209,11 +132,14 @@ static int check_conflict(struct faults *f, const struct fault *want, const stru
 			continue;
 		armed++;
 		if (a->f.service_id == want->service_id && a->f.req.type == want->req.type)
-			return problem_set(p, 409, "%s is armed on %s already (%s): disarm it first",
-					   fault_types()[want->req.type].name, want->req.service, a->f.id);
+			return problem_set(p, 409,
+					   "%s is armed on %s already (%s): disarm it first",
+					   fault_types()[want->req.type].name, want->req.service,
+					   a->f.id);
 	}
 	if (armed >= f->cfg.max_armed)
-		return problem_set(p, 422, "%u faults are armed, the daemon's limit max_armed", armed);
+		return problem_set(p, 422, "%u faults are armed, the daemon's limit max_armed",
+				   armed);
 	return 0;
 }
 
@@ -231,21 +157,22 @@ static int crash_at_once(struct faults *f, struct armed *a, struct problem *p)
 	int err = crash_now(a->service.pids[0], a->service.main_start_ticks);
 
 	if (err)
-		return problem_set(p, 503, "process %d of %s could not be killed (%s)", a->service.pids[0],
-				   a->f.req.service, strerror(-err));
+		return problem_set(p, 503, "process %d of %s could not be killed (%s)",
+				   a->service.pids[0], a->f.req.service, strerror(-err));
 	a->f.state = FAULT_SPENT;
 	a->f.ends_ns = a->f.armed_ns;
-	snprintf(a->f.says, sizeof(a->f.says), "Process %d of %s was killed", a->service.pids[0], a->f.req.service);
+	snprintf(a->f.says, sizeof(a->f.says), "Process %d of %s was killed", a->service.pids[0],
+		 a->f.req.service);
 	f->ended[f->nr_ended++ % FAULT_ENDED_MAX] = a->f;
 	return 0;
 }
 
 static int check(struct faults *f, struct armed *a, const struct armed *replaced, struct problem *p)
 {
-	int err = check_limits(f, &a->f, p);
+	int err = fault_check_limits(&f->cfg, &a->f, p);
 
 	if (!err)
-		err = check_service(&a->f, &a->service, p);
+		err = fault_check_service(&a->f, &a->service, p);
 	if (!err)
 		err = check_conflict(f, &a->f, replaced, p);
 	if (err)
@@ -254,22 +181,23 @@ static int check(struct faults *f, struct armed *a, const struct armed *replaced
 	return a->f.backend ? 0 : -ENOTSUP;
 }
 
-static void fill(struct faults *f, struct armed *a, const struct fault_request *req, const struct service *s)
+static void fill(struct faults *f, struct armed *a, const struct fault_request *req,
+		 const struct service *s)
 {
 	*a = (struct armed){ .service = *s, .beat = -1, .number = ++f->numbers };
 	a->f.req = *req;
 	snprintf(a->f.req.service, sizeof(a->f.req.service), "%s", s->name);
 	a->f.service_id = s->id;
 	a->f.backend = "";
-	resolve(f, &a->f);
+	fault_resolve(&f->cfg, &a->f);
 	a->f.armed_ns = clock_boot_ns();
 	a->f.armed_wall_ms = clock_wall_ms();
 	a->f.ends_ns = a->f.armed_ns + a->f.req.duration_ns;
 	says_armed(&a->f);
 }
 
-int faults_arm(struct faults *f, const struct fault_request *req, const struct service *s, bool dry_run,
-	       struct fault *ret, struct problem *p)
+int faults_arm(struct faults *f, const struct fault_request *req, const struct service *s,
+	       bool dry_run, struct fault *ret, struct problem *p)
 {
 	struct armed *replaced = in_slot(f, req, s->id);
 	static struct armed a; /* large; the caller's mutex guards it as it guards *f */
@@ -286,7 +214,9 @@ int faults_arm(struct faults *f, const struct fault_request *req, const struct s
 		return 0;
 	}
 	if (!guardian_alive(&f->guardian))
-		return problem_set(p, 503, "the guardian process is gone; it is started again within a second");
+		return problem_set(
+			p, 503,
+			"the guardian process is gone; it is started again within a second");
 
 	new_id(f, a.f.id);
 	if (replaced)
@@ -406,8 +336,10 @@ int faults_each(struct faults *f, int (*cb)(const struct fault *fault, void *ctx
 void faults_service(struct faults *f, const struct service *s)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
-		if (f->armed[i].used && f->armed[i].f.service_id == s->id && backend_follow(&f->armed[i], s) < 0)
-			end(f, &f->armed[i], FAULT_FAILED, "the service moved to a cgroup that cannot be attached to");
+		if (f->armed[i].used && f->armed[i].f.service_id == s->id &&
+		    backend_follow(&f->armed[i], s) < 0)
+			end(f, &f->armed[i], FAULT_FAILED,
+			    "the service moved to a cgroup that cannot be attached to");
 }
 
 void faults_observed(struct faults *f, uint32_t service_id, uint64_t requests)
@@ -434,7 +366,8 @@ static const char *broken(struct faults *f, struct armed *a, uint64_t now_boot_n
 	if (a->queue.page && !nfqueue_alive(&a->queue, now_boot_ns))
 		return "the process that held the packets is gone";
 	/* The rule stands and the queue sees nothing of what the programs see: somebody removed it. */
-	if (a->queue.page && a->f.touched_requests >= FAULT_CANARY_REQUESTS && !atomic_load(&a->queue.page->seen))
+	if (a->queue.page && a->f.touched_requests >= FAULT_CANARY_REQUESTS &&
+	    !atomic_load(&a->queue.page->seen))
 		return "its netfilter rule catches nothing: somebody removed it";
 	if (a->f.req.type != FAULT_CPU && a->has_observed && !a->f.seen_packets &&
 	    a->observed - a->observed_first >= FAULT_CANARY_REQUESTS)
@@ -454,10 +387,12 @@ static void look_after_guardian(struct faults *f)
 	/* Without it, what outlives us would outlive us. */
 	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
 		if (f->armed[i].used && f->armed[i].nr_made)
-			end(f, &f->armed[i], FAULT_FAILED, "the guardian process could not be started again");
+			end(f, &f->armed[i], FAULT_FAILED,
+			    "the guardian process could not be started again");
 }
 
-void faults_tick(struct faults *f, uint64_t now_boot_ns, void (*ended)(const struct fault *fault, void *ctx), void *ctx)
+void faults_tick(struct faults *f, uint64_t now_boot_ns,
+		 void (*ended)(const struct fault *fault, void *ctx), void *ctx)
 {
 	size_t before = f->nr_ended;
 

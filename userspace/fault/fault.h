@@ -33,10 +33,10 @@
 #include "base/problem.h"
 #include "discover/service.h"
 
-#define FAULT_ID_MAX 16      /* "f-" and base 32, with the NUL */
+#define FAULT_ID_MAX 16 /* "f-" and base 32, with the NUL */
 #define FAULT_SLOT_MAX 32
-#define FAULT_KEYS_MAX 8     /* keys that bad_data spoils */
-#define FAULT_KEY_MAX 24     /* bytes of one, with the NUL; [A-Za-z0-9_-] */
+#define FAULT_KEYS_MAX 8 /* keys that bad_data spoils */
+#define FAULT_KEY_MAX 24 /* bytes of one, with the NUL; [A-Za-z0-9_-] */
 #define FAULT_SAYS_MAX 320
 #define FAULT_ARMED_MAX 64
 #define FAULT_ENDED_MAX 256
@@ -44,12 +44,12 @@
 #define FAULT_RENEW_NS (250ULL * 1000000ULL)
 
 enum fault_type {
-	FAULT_TIMEOUT, /* the response leaves late */
-	FAULT_ERROR,   /* the client gets another status */
-	FAULT_BAD_DATA,/* JSON that parses, with wrong values */
-	FAULT_CPU,     /* the service's threads lose part of their CPU */
-	FAULT_CRASH,   /* SIGKILL */
-	FAULT_LOSS,    /* packets of responses are dropped */
+	FAULT_TIMEOUT,  /* the response leaves late */
+	FAULT_ERROR,    /* the client gets another status */
+	FAULT_BAD_DATA, /* JSON that parses, with wrong values */
+	FAULT_CPU,      /* the service's threads lose part of their CPU */
+	FAULT_CRASH,    /* SIGKILL */
+	FAULT_LOSS,     /* packets of responses are dropped */
 	NR_FAULT_TYPES,
 };
 
@@ -70,28 +70,29 @@ enum fault_param {
 struct fault_param_desc {
 	enum fault_param param;
 	const char *name;
-	const char *unit;     /* "" where it has none */
-	double min, max;      /* of the type itself; the daemon's limits may be tighter */
-	bool whole;           /* whole numbers only */
-	bool text;            /* a list of names, not a number: min and max count them */
-	const char *allowed;  /* the same in words, for a problem */
-	const char *says;     /* what it does */
+	const char *unit;    /* "" where it has none */
+	double min, max;     /* of the type itself; the daemon's limits may be tighter */
+	bool whole;          /* whole numbers only */
+	bool text;           /* a list of names, not a number: min and max count them */
+	const char *allowed; /* the same in words, for a problem */
+	const char *says;    /* what it does */
 };
 
 #define FAULT_BACKENDS_MAX 3
 
 struct fault_backend_desc {
-	const char *name;     /* "nfqueue" */
-	const char *mechanism;/* one sentence */
+	const char *name;      /* "nfqueue" */
+	const char *mechanism; /* one sentence */
 };
 
 struct fault_type_desc {
 	enum fault_type type;
-	const char *name;     /* "timeout" */
-	const char *says;     /* one sentence: what the client or service will feel */
+	const char *name; /* "timeout" */
+	const char *says; /* one sentence: what the client or service will feel */
 	const struct fault_param_desc *params;
 	size_t nr_params;
-	struct fault_backend_desc backends[FAULT_BACKENDS_MAX]; /* in the order of preference; name NULL: no more */
+	struct fault_backend_desc
+		backends[FAULT_BACKENDS_MAX]; /* in the order of preference; name NULL: no more */
 };
 
 /** fault_types() - the table, NR_FAULT_TYPES long, indexed by enum fault_type. Static. */
@@ -115,10 +116,10 @@ struct fault_request {
 	uint32_t status;
 	char keys[FAULT_KEYS_MAX][FAULT_KEY_MAX];
 	size_t nr_keys;
-	uint64_t seed;                  /* the same seed draws the same requests again */
-	double probability;             /* 0..1, per request; 1 unless given */
-	uint64_t duration_ns;           /* 0: as long as the daemon allows */
-	bool match_health;              /* hurt liveness probes too */
+	uint64_t seed;        /* the same seed draws the same requests again */
+	double probability;   /* 0..1, per request; 1 unless given */
+	uint64_t duration_ns; /* 0: as long as the daemon allows */
+	bool match_health;    /* hurt liveness probes too */
 };
 
 /**
@@ -135,19 +136,19 @@ int fault_request_parse(const cJSON *body, struct fault_request *ret, struct pro
 struct fault {
 	char id[FAULT_ID_MAX];
 	enum fault_state state;
-	struct fault_request req;       /* as armed: duration and seed filled in */
+	struct fault_request req; /* as armed: duration and seed filled in */
 	uint32_t service_id;
-	uint64_t armed_ns, ends_ns;     /* CLOCK_BOOTTIME */
+	uint64_t armed_ns, ends_ns; /* CLOCK_BOOTTIME */
 	int64_t armed_wall_ms;
-	uint64_t delay_ns;              /* the figures that intensity stood for */
+	uint64_t delay_ns; /* the figures that intensity stood for */
 	uint32_t status;
 	double percent;
 	uint64_t touched_requests, touched_packets, spared_requests;
-	uint64_t seen_packets;          /* of the service, by this fault's own programs */
-	uint64_t out_of_reach;          /* drawn, but the bytes to change were not within reach */
-	const char *backend;            /* static name; "" while none */
+	uint64_t seen_packets; /* of the service, by this fault's own programs */
+	uint64_t out_of_reach; /* drawn, but the bytes to change were not within reach */
+	const char *backend;   /* static name; "" while none */
 	char says[FAULT_SAYS_MAX];
-	char log[128];                  /* the seed's log line, to be logged under the service's name */
+	char log[128]; /* the seed's log line, to be logged under the service's name */
 };
 
 /** fault_json() - @f as API.md has it; remaining_s from @now_boot_ns. NULL for out of memory. */
@@ -156,13 +157,13 @@ cJSON *fault_json(const struct fault *f, uint64_t now_boot_ns);
 /* ---- the module */
 
 struct faults_config {
-	char run_dir[256];              /* holds the journal */
-	uint64_t max_duration_ns;       /* also what "no duration" means */
+	char run_dir[256];        /* holds the journal */
+	uint64_t max_duration_ns; /* also what "no duration" means */
 	uint32_t max_intensity;
-	uint64_t max_delay_ns;          /* fq's horizon follows it */
-	uint32_t allowed_types;         /* bit per enum fault_type */
-	uint32_t max_armed;             /* <= FAULT_ARMED_MAX */
-	char avoid[64];                 /* back ends not to take, commas between; "" by default */
+	uint64_t max_delay_ns;  /* fq's horizon follows it */
+	uint32_t allowed_types; /* bit per enum fault_type */
+	uint32_t max_armed;     /* <= FAULT_ARMED_MAX */
+	char avoid[64];         /* back ends not to take, commas between; "" by default */
 };
 
 /** faults_config_default() - 1 h, intensity 100, 60 s of delay, all types, 64 armed, /run/archaic-ebpf. */
@@ -198,8 +199,8 @@ const char *faults_recovered(const struct faults *f);
  * A fault of the same (service, slot) is replaced; the same type on the same service otherwise is a 409.
  * 422: over a limit (names it). 503: this kernel cannot (says what it lacks).
  */
-int faults_arm(struct faults *f, const struct fault_request *req, const struct service *s, bool dry_run,
-	       struct fault *ret, struct problem *p);
+int faults_arm(struct faults *f, const struct fault_request *req, const struct service *s,
+	       bool dry_run, struct fault *ret, struct problem *p);
 
 /** faults_disarm() - end one by id; @ret (may be NULL) as it ended. 404 where there is none; an ended one is a success. */
 int faults_disarm(struct faults *f, const char *id, struct fault *ret, struct problem *p);
@@ -243,7 +244,7 @@ struct faults_stats {
 	uint32_t armed;
 	uint64_t armed_total, refused_total, failed_total;
 	uint64_t lease_lost_total;
-	uint64_t nfqueue_full_total;    /* packets passed undelayed because the heap was full */
+	uint64_t nfqueue_full_total; /* packets passed undelayed because the heap was full */
 	uint64_t guardian_restarts_total;
 };
 void faults_stats(const struct faults *f, struct faults_stats *ret);

@@ -31,11 +31,13 @@ static const char *fq_why(uint64_t delay_ns)
 		struct qdisc_info info;
 
 		if (qdisc_look(dev[i].ifindex, &info) < 0 || info.root == QDISC_ROOT_FOREIGN) {
-			snprintf(why, sizeof(why), "%s has a root qdisc of somebody else (%s)", dev[i].name, info.kind);
+			snprintf(why, sizeof(why), "%s has a root qdisc of somebody else (%s)",
+				 dev[i].name, info.kind);
 			return why;
 		}
 		if (info.root == QDISC_ROOT_FQ && delay_ns > FQ_FOREIGN_HORIZON_NS) {
-			snprintf(why, sizeof(why), "the fq on %s is somebody else's and drops what waits over 10 s",
+			snprintf(why, sizeof(why),
+				 "the fq on %s is somebody else's and drops what waits over 10 s",
 				 dev[i].name);
 			return why;
 		}
@@ -52,8 +54,8 @@ static const char *needs_devices(const struct service *s)
 	return NULL;
 }
 
-static const char *backend_why(const char *name, const struct fault_request *r, const struct service *s,
-			       uint64_t delay_ns)
+static const char *backend_why(const char *name, const struct fault_request *r,
+			       const struct service *s, uint64_t delay_ns)
 {
 	const char *why = probe_why(probe_cached(), name);
 
@@ -83,8 +85,8 @@ static uint64_t delay_of(const struct fault_request *r)
 	return 2 * NSEC_PER_SEC * r->intensity;
 }
 
-const char *backend_choose(const struct fault_request *r, const struct service *s, const struct faults_config *cfg,
-			   struct problem *p)
+const char *backend_choose(const struct fault_request *r, const struct service *s,
+			   const struct faults_config *cfg, struct problem *p)
 {
 	const struct fault_type_desc *t = &fault_types()[r->type];
 	char all[256] = "";
@@ -98,7 +100,8 @@ const char *backend_choose(const struct fault_request *r, const struct service *
 		if (!why)
 			return name;
 		if (n < sizeof(all))
-			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s: %s", i ? "; " : "", name, why);
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s: %s", i ? "; " : "",
+					      name, why);
 	}
 	problem_set(p, 503, "%s cannot be made here: %s", t->name, all);
 	return NULL;
@@ -125,8 +128,8 @@ void faults_publish(struct faults *f)
 }
 
 /* Written down, and the guardian told, before it is made. */
-static int note(struct faults *f, struct armed *a, enum journal_kind kind, const struct tc_device *dev, uint64_t arg,
-		uint64_t arg2)
+static int note(struct faults *f, struct armed *a, enum journal_kind kind,
+		const struct tc_device *dev, uint64_t arg, uint64_t arg2)
 {
 	struct journal_entry e = {
 		.kind = kind,
@@ -160,11 +163,13 @@ static int make_rule(struct faults *f, struct armed *a, struct problem *p)
 		.ports = a->service.ports,
 		.nr_ports = a->service.nr_ports,
 		/* The root holds everybody: no use in asking. */
-		.cgroup = strcmp(a->service.cgroup, "/") && probe_cached()->cgroup_match ? a->service.cgroup : NULL,
+		.cgroup = strcmp(a->service.cgroup, "/") && probe_cached()->cgroup_match ?
+			a->service.cgroup :
+			NULL,
 	};
 
-	int err = nfqueue_start(fault_bpf_conns_fd(a->bpf), fault_bpf_conns_value_size(a->bpf), fault_bpf_ctl(a->bpf),
-				&a->queue);
+	int err = nfqueue_start(fault_bpf_conns_fd(a->bpf), fault_bpf_conns_value_size(a->bpf),
+				fault_bpf_ctl(a->bpf), &a->queue);
 	if (err)
 		return problem_set(p, 503, "no netfilter queue could be had (%s)", strerror(-err));
 	rule.queue = a->queue.queue;
@@ -192,7 +197,8 @@ static int make_fq(struct faults *f, struct armed *a, struct problem *p)
 		if (!err && info.root == QDISC_ROOT_DEFAULT)
 			err = qdisc_add_fq(dev[i].ifindex, f->cfg.max_delay_ns + 10 * NSEC_PER_SEC);
 		if (err)
-			return problem_set(p, 503, "fq could not be put on %s (%s)", dev[i].name, strerror(-err));
+			return problem_set(p, 503, "fq could not be put on %s (%s)", dev[i].name,
+					   strerror(-err));
 	}
 	return n < 0 ? problem_set(p, 503, "the network devices cannot be listed") : 0;
 }
@@ -204,29 +210,35 @@ static int make_filters(struct faults *f, struct armed *a, struct problem *p)
 	int n = tc_devices(dev), err = 0;
 
 	if (n < 0)
-		return problem_set(p, 503, "the network devices cannot be listed (%s)", strerror(-n));
+		return problem_set(p, 503, "the network devices cannot be listed (%s)",
+				   strerror(-n));
 	for (int i = 0; i < n && !err; i++) {
 		uint32_t handle = TC_HANDLE_BASE + (a->number & 0xffff);
 
 		if (tcx) {
 			err = fault_bpf_attach_tcx(a->bpf, dev[i].ifindex);
 		} else {
-			err = note(f, a, JOURNAL_FILTER, &dev[i], handle, !tc_has_clsact(dev[i].ifindex));
+			err = note(f, a, JOURNAL_FILTER, &dev[i], handle,
+				   !tc_has_clsact(dev[i].ifindex));
 			if (!err)
-				err = tc_attach_clsact(fault_bpf_payload_fd(a->bpf), dev[i].ifindex, handle);
+				err = tc_attach_clsact(fault_bpf_payload_fd(a->bpf), dev[i].ifindex,
+						       handle);
 		}
 		if (err)
-			problem_set(p, 503, "the program could not be attached to %s (%s)", dev[i].name, strerror(-err));
+			problem_set(p, 503, "the program could not be attached to %s (%s)",
+				    dev[i].name, strerror(-err));
 	}
 	return err;
 }
 
 static int make_burner(struct faults *f, struct armed *a)
 {
-	int err = burner_prepare(a->service.cgroup, fault_bpf_ctl(a->bpf), a->f.percent, &a->burner);
+	int err =
+		burner_prepare(a->service.cgroup, fault_bpf_ctl(a->bpf), a->f.percent, &a->burner);
 
 	if (!err)
-		err = note(f, a, JOURNAL_BURNER, NULL, (uint64_t)a->burner.pid, a->burner.start_ticks);
+		err = note(f, a, JOURNAL_BURNER, NULL, (uint64_t)a->burner.pid,
+			   a->burner.start_ticks);
 	return err ? err : burner_go(&a->burner);
 }
 
@@ -241,7 +253,8 @@ static int make_cpu(struct faults *f, struct armed *a, struct problem *p)
 		err = n < 0 ? n : err;
 	}
 	if (!attached)
-		return problem_set(p, 503, "no thread of %s could be attached to (%s)", a->f.req.service, strerror(-err));
+		return problem_set(p, 503, "no thread of %s could be attached to (%s)",
+				   a->f.req.service, strerror(-err));
 	/* An extra: the service's threads are hurt without it. */
 	if (a->service.own_cgroup && a->service.cgroup[0] && strcmp(a->service.cgroup, "/") != 0)
 		make_burner(f, a);
@@ -263,7 +276,8 @@ static int load(struct faults *f, struct armed *a, struct problem *p)
 	for (size_t i = 0; i < r->nr_keys; i++)
 		keys[i] = r->keys[i];
 	struct fault_bpf_spec spec = {
-		.type = (uint32_t)r->type, /* the same numbers, see FAULT_ABI_TIMEOUT and following */
+		.type = (uint32_t)
+				r->type, /* the same numbers, see FAULT_ABI_TIMEOUT and following */
 		.ports = a->service.ports,
 		.nr_ports = a->service.nr_ports,
 		.netns_ino = a->service.netns_ino,
@@ -280,8 +294,8 @@ static int load(struct faults *f, struct armed *a, struct problem *p)
 
 	int err = fault_bpf_open(&spec, &a->bpf);
 	if (err)
-		return problem_set(p, 503, "the kernel refused the program of %s (%s)", fault_types()[r->type].name,
-				   strerror(-err));
+		return problem_set(p, 503, "the kernel refused the program of %s (%s)",
+				   fault_types()[r->type].name, strerror(-err));
 	/* From now on, and not from before the verifier's work, which can take longer than a lease. Nothing is attached yet. */
 	struct fault_ctl *c = fault_bpf_ctl(a->bpf);
 	a->f.armed_ns = clock_boot_ns();
@@ -312,8 +326,8 @@ static int make(struct faults *f, struct armed *a, struct problem *p)
 	/* Last: the draw begins when everything that acts on it is there. */
 	err = attach_cgroup(a, a->service.cgroup);
 	if (err)
-		return problem_set(p, 503, "the programs could not be attached to cgroup %s (%s)", a->service.cgroup,
-				   strerror(-err));
+		return problem_set(p, 503, "the programs could not be attached to cgroup %s (%s)",
+				   a->service.cgroup, strerror(-err));
 	/* We may have been stopped while making: the guardian has undone by then what had been made so far. */
 	if (heartbeat_lost(f->heart, a->beat))
 		return problem_set(p, 503, "the daemon was stopped while arming; nothing is armed");
@@ -323,7 +337,8 @@ static int make(struct faults *f, struct armed *a, struct problem *p)
 /* ---- unmaking */
 
 /* Our fq on a device serves every timeout of this daemon. */
-static bool in_use_by_others(const struct faults *f, const struct armed *a, const struct journal_entry *e)
+static bool in_use_by_others(const struct faults *f, const struct armed *a,
+			     const struct journal_entry *e)
 {
 	for (size_t i = 0; e->kind == JOURNAL_FQ && i < ARRAY_SIZE(f->armed); i++) {
 		const struct armed *b = &f->armed[i];
@@ -341,7 +356,8 @@ static void unmake(struct faults *f, struct armed *a)
 		struct journal_entry e = a->made[i];
 
 		/* The burner is our child: burner_stop() has reaped it. */
-		if (e.kind != JOURNAL_BURNER && !in_use_by_others(f, a, &e) && undo_entry(&e, NULL, 0) < 0)
+		if (e.kind != JOURNAL_BURNER && !in_use_by_others(f, a, &e) &&
+		    undo_entry(&e, NULL, 0) < 0)
 			continue; /* stays in the journal: the next start tries again */
 		journal_append(f->journal, '-', &e);
 	}
@@ -396,7 +412,8 @@ int backend_follow(struct armed *a, const struct service *s)
 		for (size_t i = 0; i < s->nr_ports && i < FAULT_ABI_PORTS; i++)
 			c->ports[i] = s->ports[i];
 		if (s->nr_ports)
-			__atomic_store_n(&c->nr_ports, (uint32_t)MIN(s->nr_ports, (size_t)FAULT_ABI_PORTS),
+			__atomic_store_n(&c->nr_ports,
+					 (uint32_t)MIN(s->nr_ports, (size_t)FAULT_ABI_PORTS),
 					 __ATOMIC_RELEASE);
 		if (s->cgroup[0] && strcmp(s->cgroup, a->service.cgroup) != 0)
 			err = attach_cgroup(a, s->cgroup);
@@ -431,19 +448,23 @@ void backend_plan(const struct armed *a, char *says, size_t len)
 
 	switch (a->f.req.type) {
 	case FAULT_CPU:
-		snprintf(says + at, len - at, ". Would open perf events on the threads of %zu processes%s", s->nr_pids,
+		snprintf(says + at, len - at,
+			 ". Would open perf events on the threads of %zu processes%s", s->nr_pids,
 			 s->own_cgroup ? " and start a burner in its cgroup" : "");
 		break;
 	case FAULT_CRASH:
-		snprintf(says + at, len - at, ". Would send SIGKILL to process %d", s->nr_pids ? s->pids[0] : 0);
+		snprintf(says + at, len - at, ". Would send SIGKILL to process %d",
+			 s->nr_pids ? s->pids[0] : 0);
 		break;
 	case FAULT_TIMEOUT:
 	case FAULT_ERROR:
 	case FAULT_BAD_DATA:
 	case FAULT_LOSS:
 	case NR_FAULT_TYPES:
-		snprintf(says + at, len - at, ". Would attach to cgroup %.80s for port %u%s, back end %s", s->cgroup,
-			 s->nr_ports ? s->ports[0] : 0, s->nr_ports > 1 ? " and others" : "", a->f.backend);
+		snprintf(says + at, len - at,
+			 ". Would attach to cgroup %.80s for port %u%s, back end %s", s->cgroup,
+			 s->nr_ports ? s->ports[0] : 0, s->nr_ports > 1 ? " and others" : "",
+			 a->f.backend);
 		at = strlen(says);
 		if (a->f.req.type != FAULT_LOSS && strcmp(a->f.backend, "nfqueue") != 0)
 			snprintf(says + at, len - at, " on %d devices", n);

@@ -42,8 +42,8 @@ struct armed {
 	struct nfqueue queue;
 	struct burner burner;
 	struct crasher crash;
-	int beat;               /* heartbeat slot, -1: none */
-	uint32_t number;        /* names its filters */
+	int beat;        /* heartbeat slot, -1: none */
+	uint32_t number; /* names its filters */
 	struct journal_entry made[MADE_MAX];
 	size_t nr_made;
 	uint64_t observed_first, observed; /* requests, as the observer counts them */
@@ -64,13 +64,24 @@ struct faults {
 	char recovered[1024];
 };
 
+/* ---- fault_check.c; pure but for the seed, which is drawn */
+
+/** fault_check_limits() - the daemon's own limits: what is understood, and not allowed here. 0, or the 422's errno. */
+int fault_check_limits(const struct faults_config *c, const struct fault *a, struct problem *p);
+
+/** fault_resolve() - fill in the figures that the parameters stand for. */
+void fault_resolve(const struct faults_config *c, struct fault *a);
+
+/** fault_check_service() - does @s have what the type needs? 0, or the problem's errno. */
+int fault_check_service(const struct fault *a, const struct service *s, struct problem *p);
+
 /* ---- fault_backend.c */
 
 /**
  * backend_choose() - the first back end of the type that works here and for @s; NULL and the problem where none does.
  */
-const char *backend_choose(const struct fault_request *r, const struct service *s, const struct faults_config *cfg,
-			   struct problem *p);
+const char *backend_choose(const struct fault_request *r, const struct service *s,
+			   const struct faults_config *cfg, struct problem *p);
 
 /** backend_arm() - make everything of @a; on failure all of it is unmade. */
 int backend_arm(struct faults *f, struct armed *a, struct problem *p);

@@ -50,9 +50,11 @@ cJSON *fault_json(const struct fault *f, uint64_t now_boot_ns)
 	add_params(cJSON_AddObjectToObject(o, "params"), f);
 	cJSON_AddNumberToObject(o, "probability", f->req.probability);
 	add_time(o, "armed_at", f->armed_wall_ms);
-	add_time(o, "ends_at", f->armed_wall_ms + (int64_t)((f->ends_ns - f->armed_ns) / NSEC_PER_MSEC));
+	add_time(o, "ends_at",
+		 f->armed_wall_ms + (int64_t)((f->ends_ns - f->armed_ns) / NSEC_PER_MSEC));
 	cJSON_AddNumberToObject(o, "remaining_s",
-				live ? (double)((f->ends_ns - now_boot_ns) / NSEC_PER_MSEC) / 1e3 : 0);
+				live ? (double)((f->ends_ns - now_boot_ns) / NSEC_PER_MSEC) / 1e3 :
+				       0);
 	cJSON_AddStringToObject(o, "state", fault_state_name(f->state));
 	cJSON *touched = cJSON_AddObjectToObject(o, "touched");
 	cJSON_AddNumberToObject(touched, "requests", (double)f->touched_requests);
@@ -67,7 +69,8 @@ cJSON *fault_json(const struct fault *f, uint64_t now_boot_ns)
 /* ---- types */
 
 /* The type's own range, made tighter by the daemon's limits. */
-static double max_of(const struct fault_param_desc *d, enum fault_type type, const struct faults_config *c)
+static double max_of(const struct fault_param_desc *d, enum fault_type type,
+		     const struct faults_config *c)
 {
 	double max = d->max;
 
@@ -81,7 +84,8 @@ static double max_of(const struct fault_param_desc *d, enum fault_type type, con
 	return max;
 }
 
-static cJSON *param_json(const struct fault_param_desc *d, enum fault_type type, const struct faults_config *c)
+static cJSON *param_json(const struct fault_param_desc *d, enum fault_type type,
+			 const struct faults_config *c)
 {
 	cJSON *o = cJSON_CreateObject();
 
@@ -94,7 +98,8 @@ static cJSON *param_json(const struct fault_param_desc *d, enum fault_type type,
 	return o;
 }
 
-static cJSON *type_json(const struct fault_type_desc *t, const struct faults_config *c, const struct probe *probe)
+static cJSON *type_json(const struct fault_type_desc *t, const struct faults_config *c,
+			const struct probe *probe)
 {
 	const char *chosen = NULL;
 	cJSON *o = cJSON_CreateObject();
@@ -118,7 +123,8 @@ static cJSON *type_json(const struct fault_type_desc *t, const struct faults_con
 		if (!why && !chosen)
 			chosen = t->backends[i].name;
 	}
-	cJSON_AddItemToObject(o, "backend", chosen ? cJSON_CreateString(chosen) : cJSON_CreateNull());
+	cJSON_AddItemToObject(o, "backend",
+			      chosen ? cJSON_CreateString(chosen) : cJSON_CreateNull());
 	return o;
 }
 
@@ -130,6 +136,7 @@ cJSON *faults_types_json(const struct faults_config *cfg)
 
 	faults_config_default(&defaults);
 	for (int i = 0; i < NR_FAULT_TYPES; i++)
-		cJSON_AddItemToArray(items, type_json(&fault_types()[i], cfg ? cfg : &defaults, probe_cached()));
+		cJSON_AddItemToArray(
+			items, type_json(&fault_types()[i], cfg ? cfg : &defaults, probe_cached()));
 	return o;
 }

@@ -25,11 +25,13 @@ static int by_journal(const char *path, char *says, size_t len)
 
 	int err = journal_load(path, &j);
 	if (err) {
-		say(says, len, "the journal cannot be read: searching by our own handles and comments instead");
+		say(says, len,
+		    "the journal cannot be read: searching by our own handles and comments instead");
 		return 0;
 	}
 	if (j.bad_lines)
-		say(says, len, "the journal is torn: searching by our own handles and comments too");
+		say(says, len,
+		    "the journal is torn: searching by our own handles and comments too");
 	for (size_t i = 0; i < j.nr; i++) {
 		char one[256] = "";
 		int ret = undo_entry(&j.entries[i], one, sizeof(one));

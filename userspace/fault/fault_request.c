@@ -18,7 +18,10 @@ static void shown(const cJSON *v, char *text, size_t len)
 {
 	char *printed = cJSON_IsString(v) ? NULL : cJSON_PrintUnformatted(v);
 
-	snprintf(text, len, "%.*s", (int)len - 1, cJSON_IsString(v) ? v->valuestring : printed ? printed : "?");
+	snprintf(text, len, "%.*s", (int)len - 1,
+		 cJSON_IsString(v) ? v->valuestring :
+			 printed   ? printed :
+				     "?");
 	cJSON_free(printed);
 }
 
@@ -31,8 +34,8 @@ static int refuse(struct problem *p, const char *name, const cJSON *v, const cha
 }
 
 /* A number, or the text of one (a query parameter that was passed on). */
-static int number(const cJSON *v, const char *name, double min, double max, bool whole, const char *allowed,
-		  double *ret, struct problem *p)
+static int number(const cJSON *v, const char *name, double min, double max, bool whole,
+		  const char *allowed, double *ret, struct problem *p)
 {
 	double d = NAN;
 
@@ -48,7 +51,8 @@ static int number(const cJSON *v, const char *name, double min, double max, bool
 
 static bool is_name(const char *s, size_t len)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
 	return len > 0 && strspn(s, allowed) >= len;
 }
@@ -63,7 +67,8 @@ static bool add_key(struct fault_request *r, const char *s, size_t len)
 }
 
 /* An array of names, or names with commas between. */
-static int keys(const cJSON *v, const struct fault_param_desc *d, struct fault_request *r, struct problem *p)
+static int keys(const cJSON *v, const struct fault_param_desc *d, struct fault_request *r,
+		struct problem *p)
 {
 	const cJSON *item;
 
@@ -80,7 +85,8 @@ static int keys(const cJSON *v, const struct fault_param_desc *d, struct fault_r
 		}
 	}
 	cJSON_ArrayForEach(item, v)
-		if (!cJSON_IsString(item) || !add_key(r, item->valuestring, strlen(item->valuestring)))
+		if (!cJSON_IsString(item) ||
+		    !add_key(r, item->valuestring, strlen(item->valuestring)))
 			return refuse(p, d->name, v, d->allowed);
 	return cJSON_IsArray(v) && r->nr_keys ? 0 : refuse(p, d->name, v, d->allowed);
 }
@@ -98,10 +104,12 @@ static void allowed_params(const struct fault_type_desc *t, char *text, size_t l
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->nr_params && n < len; i++)
-		n += (size_t)snprintf(text + n, len - n, "%s%s", i ? ", " : "one of ", t->params[i].name);
+		n += (size_t)snprintf(text + n, len - n, "%s%s", i ? ", " : "one of ",
+				      t->params[i].name);
 }
 
-static int param(const struct fault_type_desc *t, const cJSON *v, struct fault_request *r, struct problem *p)
+static int param(const struct fault_type_desc *t, const cJSON *v, struct fault_request *r,
+		 struct problem *p)
 {
 	const struct fault_param_desc *d = param_of(t, v->string);
 	char allowed[128];
@@ -111,7 +119,8 @@ static int param(const struct fault_type_desc *t, const cJSON *v, struct fault_r
 		allowed_params(t, allowed, sizeof(allowed));
 		return refuse(p, v->string, v, allowed);
 	}
-	int err = d->text ? keys(v, d, r, p) : number(v, d->name, d->min, d->max, d->whole, d->allowed, &x, p);
+	int err = d->text ? keys(v, d, r, p) :
+			    number(v, d->name, d->min, d->max, d->whole, d->allowed, &x, p);
 	if (err)
 		return err;
 	r->given |= 1u << d->param;
@@ -142,9 +151,11 @@ static int text_member(const cJSON *v, const char *name, char *to, size_t len, s
 {
 	char allowed[128];
 
-	snprintf(allowed, sizeof(allowed), "a name of 1 to %zu letters, digits, ., _ or -", len - 1);
+	snprintf(allowed, sizeof(allowed), "a name of 1 to %zu letters, digits, ., _ or -",
+		 len - 1);
 	if (!cJSON_IsString(v) || strlen(v->valuestring) >= len || !v->valuestring[0] ||
-	    strspn(v->valuestring, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+	    strspn(v->valuestring,
+		   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
 		    strlen(v->valuestring))
 		return refuse(p, name, v, allowed);
 	snprintf(to, len, "%s", v->valuestring);
@@ -171,13 +182,15 @@ static int duration(const cJSON *v, struct fault_request *r, struct problem *p)
 {
 	double s;
 
-	int err = number(v, v->string, 0.001, DURATION_MAX_S, false, "a number of seconds over 0", &s, p);
+	int err = number(v, v->string, 0.001, DURATION_MAX_S, false, "a number of seconds over 0",
+			 &s, p);
 	if (!err)
 		r->duration_ns = (uint64_t)(s * 1e9);
 	return err;
 }
 
-static int member(const struct fault_type_desc *t, const cJSON *v, struct fault_request *r, struct problem *p)
+static int member(const struct fault_type_desc *t, const cJSON *v, struct fault_request *r,
+		  struct problem *p)
 {
 	const char *name = v->string;
 	const cJSON *inner;
@@ -208,15 +221,18 @@ static int member(const struct fault_type_desc *t, const cJSON *v, struct fault_
 }
 
 /* What belongs together: intensity or the native figure, and loss needs one. */
-static int together(const struct fault_type_desc *t, const struct fault_request *r, struct problem *p)
+static int together(const struct fault_type_desc *t, const struct fault_request *r,
+		    struct problem *p)
 {
-	uint32_t native = r->given & (1u << FAULT_P_DELAY_MS | 1u << FAULT_P_STATUS | 1u << FAULT_P_PERCENT);
+	uint32_t native = r->given &
+		(1u << FAULT_P_DELAY_MS | 1u << FAULT_P_STATUS | 1u << FAULT_P_PERCENT);
 
 	if (native && (r->given & 1u << FAULT_P_INTENSITY)) {
 		char text[16];
 
 		snprintf(text, sizeof(text), "%u", r->intensity);
-		return problem_parameter(p, 400, "intensity", text, "left out where the native parameter is given");
+		return problem_parameter(p, 400, "intensity", text,
+					 "left out where the native parameter is given");
 	}
 	if (t->type == FAULT_LOSS && !(r->given & 1u << FAULT_P_PERCENT))
 		return problem_parameter(p, 400, "percent", "missing", "a number from 0.1 to 100");
@@ -231,7 +247,8 @@ int fault_request_parse(const cJSON *body, struct fault_request *ret, struct pro
 	if (!cJSON_IsObject(body))
 		return problem_set(p, 400, "the body must be a JSON object");
 	const cJSON *type = cJSON_GetObjectItemCaseSensitive(body, "type");
-	const struct fault_type_desc *t = cJSON_IsString(type) ? fault_type_find(type->valuestring) : NULL;
+	const struct fault_type_desc *t =
+		cJSON_IsString(type) ? fault_type_find(type->valuestring) : NULL;
 	static const char allowed[] = "one of timeout, error, bad_data, cpu, crash, loss";
 	if (!type)
 		return problem_parameter(p, 400, "type", "missing", allowed);

@@ -4,10 +4,25 @@
 #include "base/util.h"
 #include "fault/fault.h"
 
-#define INTENSITY(what) \
-	{ FAULT_P_INTENSITY, "intensity", "", 1, 100, true, false, "a whole number from 1 to 100", what }
-#define SEED \
-	{ FAULT_P_SEED, "seed", "", 0, 9007199254740991.0, true, false, "a whole number from 0 to 9007199254740991", \
+#define INTENSITY(what)                   \
+	{ FAULT_P_INTENSITY,              \
+	  "intensity",                    \
+	  "",                             \
+	  1,                              \
+	  100,                            \
+	  true,                           \
+	  false,                          \
+	  "a whole number from 1 to 100", \
+	  what }
+#define SEED                                           \
+	{ FAULT_P_SEED,                                \
+	  "seed",                                      \
+	  "",                                          \
+	  0,                                           \
+	  9007199254740991.0,                          \
+	  true,                                        \
+	  false,                                       \
+	  "a whole number from 0 to 9007199254740991", \
 	  "the same seed draws the same requests again" }
 
 static const struct fault_param_desc timeout_params[] = {
@@ -27,7 +42,8 @@ static const struct fault_param_desc error_params[] = {
 static const struct fault_param_desc bad_data_params[] = {
 	INTENSITY("of no meaning here"),
 	{ FAULT_P_KEYS, "keys", "", 1, FAULT_KEYS_MAX, false, true,
-	  "1 to 8 names of up to 23 letters, digits, _ or -", "whose values are spoiled; name and price unless given" },
+	  "1 to 8 names of up to 23 letters, digits, _ or -",
+	  "whose values are spoiled; name and price unless given" },
 	SEED,
 };
 
@@ -51,22 +67,44 @@ static const struct fault_param_desc loss_params[] = {
 #define PARAMS(p) p, ARRAY_SIZE(p)
 
 static const struct fault_type_desc types[NR_FAULT_TYPES] = {
-	{ FAULT_TIMEOUT, "timeout", "The response leaves late.", PARAMS(timeout_params),
-	  { { "fq", "BPF stamps the departure time (EDT) and the fq qdisc of the device holds the packet" },
-	    { "nfqueue", "a netfilter rule hands the packet to a process of ours, which holds it" } } },
-	{ FAULT_ERROR, "error", "The client gets another status; the handler has run and its body is sent.",
+	{ FAULT_TIMEOUT,
+	  "timeout",
+	  "The response leaves late.",
+	  PARAMS(timeout_params),
+	  { { "fq",
+	      "BPF stamps the departure time (EDT) and the fq qdisc of the device holds the packet" },
+	    { "nfqueue",
+	      "a netfilter rule hands the packet to a process of ours, which holds it" } } },
+	{ FAULT_ERROR,
+	  "error",
+	  "The client gets another status; the handler has run and its body is sent.",
 	  PARAMS(error_params),
-	  { { "tcx", "BPF at the devices' egress rewrites the digits of the status line; held by file descriptors" },
+	  { { "tcx",
+	      "BPF at the devices' egress rewrites the digits of the status line; held by file descriptors" },
 	    { "clsact", "the same as a filter below a clsact qdisc; the guardian removes it" } } },
-	{ FAULT_BAD_DATA, "bad_data", "JSON still parses, and its values are wrong.", PARAMS(bad_data_params),
-	  { { "tcx", "BPF at the devices' egress rewrites values in place; held by file descriptors" },
+	{ FAULT_BAD_DATA,
+	  "bad_data",
+	  "JSON still parses, and its values are wrong.",
+	  PARAMS(bad_data_params),
+	  { { "tcx",
+	      "BPF at the devices' egress rewrites values in place; held by file descriptors" },
 	    { "clsact", "the same as a filter below a clsact qdisc; the guardian removes it" } } },
-	{ FAULT_CPU, "cpu", "The service's own threads lose part of their CPU; nobody else pays.", PARAMS(cpu_params),
-	  { { "perf_event", "BPF spins in a clock tick of the service's own threads; a burner keeps a cgroup of its "
-			    "own busy" } } },
-	{ FAULT_CRASH, "crash", "The process dies at once (SIGKILL).", PARAMS(crash_params),
+	{ FAULT_CPU,
+	  "cpu",
+	  "The service's own threads lose part of their CPU; nobody else pays.",
+	  PARAMS(cpu_params),
+	  { { "perf_event",
+	      "BPF spins in a clock tick of the service's own threads; a burner keeps a cgroup of its "
+	      "own busy" } } },
+	{ FAULT_CRASH,
+	  "crash",
+	  "The process dies at once (SIGKILL).",
+	  PARAMS(crash_params),
 	  { { "pidfd", "SIGKILL through a pidfd, when arming or when a request draws it" } } },
-	{ FAULT_LOSS, "loss", "Packets of responses are dropped as a network would.", PARAMS(loss_params),
+	{ FAULT_LOSS,
+	  "loss",
+	  "Packets of responses are dropped as a network would.",
+	  PARAMS(loss_params),
 	  { { "cgroup_skb", "BPF on the service's cgroup drops its outgoing packets" } } },
 };
 

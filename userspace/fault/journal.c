@@ -38,15 +38,17 @@ static bool is_word(const char *s, size_t max)
 
 int journal_format(char sign, const struct journal_entry *e, char line[static JOURNAL_LINE_MAX])
 {
-	if ((sign != '+' && sign != '-') || e->kind >= NR_JOURNAL_KINDS || !is_word(e->id, sizeof(e->id)) ||
-	    !is_word(e->name, sizeof(e->name)) || !is_word(e->boot, sizeof(e->boot)))
+	if ((sign != '+' && sign != '-') || e->kind >= NR_JOURNAL_KINDS ||
+	    !is_word(e->id, sizeof(e->id)) || !is_word(e->name, sizeof(e->name)) ||
+	    !is_word(e->boot, sizeof(e->boot)))
 		return -EINVAL;
 
 	char *body = line + CRC_CHARS + 1;
 	size_t room = JOURNAL_LINE_MAX - CRC_CHARS - 1;
-	int n = snprintf(body, room, "%c %s %s %d %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s", sign, e->id,
-			 kind_names[e->kind], e->ifindex, e->name, e->arg, e->arg2, e->deadline_ns, e->netns_ino,
-			 e->boot);
+	int n = snprintf(body, room,
+			 "%c %s %s %d %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s", sign,
+			 e->id, kind_names[e->kind], e->ifindex, e->name, e->arg, e->arg2,
+			 e->deadline_ns, e->netns_ino, e->boot);
 	if (n < 0 || (size_t)n + 2 > room)
 		return -EINVAL;
 
@@ -66,8 +68,10 @@ static int parse_body(const char *body, char *sign, struct journal_entry *ret)
 	int end = -1;
 
 	/* The widths are the arrays' sizes less one. */
-	if (sscanf(body, "%c %15s %7s %d %31s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %39s%n", sign, e.id,
-		   kind, &e.ifindex, e.name, &e.arg, &e.arg2, &e.deadline_ns, &e.netns_ino, e.boot, &end) != 10 ||
+	if (sscanf(body,
+		   "%c %15s %7s %d %31s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %39s%n",
+		   sign, e.id, kind, &e.ifindex, e.name, &e.arg, &e.arg2, &e.deadline_ns,
+		   &e.netns_ino, e.boot, &end) != 10 ||
 	    end < 0 || body[end] != '\0')
 		return -EBADMSG;
 	if (*sign != '+' && *sign != '-')
@@ -85,7 +89,8 @@ int journal_parse(const char *line, size_t len, char *sign, struct journal_entry
 	char text[JOURNAL_LINE_MAX], crc[CRC_CHARS + 1], s;
 	struct journal_entry e;
 
-	if (len <= CRC_CHARS + 1 || len >= sizeof(text) || line[CRC_CHARS] != ' ' || memchr(line, '\0', len))
+	if (len <= CRC_CHARS + 1 || len >= sizeof(text) || line[CRC_CHARS] != ' ' ||
+	    memchr(line, '\0', len))
 		return -EBADMSG;
 	memcpy(text, line, len);
 	text[len] = '\0';
@@ -107,8 +112,8 @@ void journal_release(struct journal *j)
 
 static bool same_thing(const struct journal_entry *a, const struct journal_entry *b)
 {
-	return a->kind == b->kind && a->ifindex == b->ifindex && a->arg == b->arg && !strcmp(a->id, b->id) &&
-	       !strcmp(a->name, b->name);
+	return a->kind == b->kind && a->ifindex == b->ifindex && a->arg == b->arg &&
+		!strcmp(a->id, b->id) && !strcmp(a->name, b->name);
 }
 
 static int apply(struct journal *j, char sign, const struct journal_entry *e)
@@ -116,7 +121,8 @@ static int apply(struct journal *j, char sign, const struct journal_entry *e)
 	if (sign == '-') {
 		for (size_t i = 0; i < j->nr; i++)
 			if (same_thing(&j->entries[i], e)) {
-				memmove(&j->entries[i], &j->entries[i + 1], (j->nr - i - 1) * sizeof(*e));
+				memmove(&j->entries[i], &j->entries[i + 1],
+					(j->nr - i - 1) * sizeof(*e));
 				j->nr--;
 				break;
 			}

@@ -21,8 +21,9 @@
 
 #define JOURNAL_FILE "journal"
 #define JOURNAL_LINE_MAX 256
-#define JOURNAL_MAX 1024            /* things outstanding; more: refuse to make another */
-#define JOURNAL_BYTES_MAX (4 << 20) /* a larger file is not read: the sweep by handles and comments does its work */
+#define JOURNAL_MAX 1024 /* things outstanding; more: refuse to make another */
+#define JOURNAL_BYTES_MAX \
+	(4 << 20) /* a larger file is not read: the sweep by handles and comments does its work */
 #define JOURNAL_NAME_MAX 32
 #define JOURNAL_BOOT_MAX 40
 
@@ -35,12 +36,12 @@ enum journal_kind {
 };
 
 struct journal_entry {
-	char id[16];                 /* the fault's */
+	char id[16]; /* the fault's */
 	enum journal_kind kind;
 	int ifindex;                 /* 0: no device */
 	char name[JOURNAL_NAME_MAX]; /* of the device; "-": none */
 	uint64_t arg, arg2;
-	uint64_t deadline_ns;        /* CLOCK_BOOTTIME */
+	uint64_t deadline_ns; /* CLOCK_BOOTTIME */
 	uint64_t netns_ino;
 	char boot[JOURNAL_BOOT_MAX]; /* /proc/sys/kernel/random/boot_id */
 };

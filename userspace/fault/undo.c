@@ -92,7 +92,9 @@ int undo_entry(const struct journal_entry *e, char *says, size_t len)
 	if (strcmp(boot, e->boot) != 0)
 		return 0;
 	if (e->kind != JOURNAL_BURNER && e->netns_ino && e->netns_ino != journal_netns()) {
-		say(says, len, "what fault %s made stands in another network namespace: run reset --all there", e->id);
+		say(says, len,
+		    "what fault %s made stands in another network namespace: run reset --all there",
+		    e->id);
 		return -EXDEV;
 	}
 	switch (e->kind) {
@@ -114,7 +116,8 @@ int undo_entry(const struct journal_entry *e, char *says, size_t len)
 	case JOURNAL_BURNER:
 		ret = kill_if_same((pid_t)e->arg, e->arg2);
 		if (ret > 0)
-			say(says, len, "ended the burner process %d of fault %s", (int)e->arg, e->id);
+			say(says, len, "ended the burner process %d of fault %s", (int)e->arg,
+			    e->id);
 		break;
 	case NR_JOURNAL_KINDS:
 		return -EINVAL;
@@ -172,7 +175,7 @@ static int sweep_children(void)
 	for (struct dirent *d; (d = readdir(proc));) {
 		if (!isdigit((unsigned char)d->d_name[0]) || !is_our_child(d->d_name))
 			continue;
-		pid_t pid = (pid_t)atol(d->d_name);
+		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
 		if (kill_if_same(pid, undo_start_ticks(pid)) > 0)
 			nr++;
 	}
@@ -193,7 +196,8 @@ int undo_sweep(char *says, size_t len)
 
 	int ret = netfilter_remove(NULL);
 	if (ret > 0)
-		say(says, len, "removed %d netfilter rules by their comment %s…", ret, NETFILTER_COMMENT);
+		say(says, len, "removed %d netfilter rules by their comment %s…", ret,
+		    NETFILTER_COMMENT);
 	nr += MAX(ret, 0);
 	err = ret < 0 ? ret : 0;
 
