@@ -15,7 +15,8 @@
 
 #define FAULT_ABI_PORTS 8
 #define FAULT_ABI_KEYS 8
-#define FAULT_ABI_CONNS 8192 /* about 900 bytes each, only while armed; full: the least recently used is forgotten */
+#define FAULT_ABI_CONNS \
+	8192 /* about 900 bytes each, only while armed; full: the least recently used is forgotten */
 
 /* The same order as enum fault_type. */
 #define FAULT_ABI_TIMEOUT 0
@@ -38,19 +39,19 @@ struct fault_key {
 
 struct fault_ctl {
 	/* Written by the daemon while armed; one store each. */
-	__u64 lease_end_ns;   /* CLOCK_BOOTTIME; heartbeat thread */
-	__u64 deadline_ns;    /* CLOCK_BOOTTIME */
+	__u64 lease_end_ns; /* CLOCK_BOOTTIME; heartbeat thread */
+	__u64 deadline_ns;  /* CLOCK_BOOTTIME */
 	/* Written once, before attaching. */
 	__u64 delay_ns;
 	__u64 threshold;      /* per request */
 	__u64 loss_threshold; /* per packet of a drawn request */
 	__u64 seed;
 	__u32 type;
-	__u32 netns_ino;      /* 0: any (tests) */
+	__u32 netns_ino; /* 0: any (tests) */
 	__u32 status;
 	__u32 match_health;
-	__u32 spin_ns;        /* of each FAULT_ABI_TICK_NS */
-	__u32 use_edt;        /* stamp at egress; else somebody else holds the packets */
+	__u32 spin_ns; /* of each FAULT_ABI_TICK_NS */
+	__u32 use_edt; /* stamp at egress; else somebody else holds the packets */
 	__u32 nr_ports;
 	__u32 nr_keys;
 	__u16 ports[FAULT_ABI_PORTS]; /* host byte order */
@@ -72,7 +73,7 @@ struct fault_ctl {
 
 /* A connection of the service, seen from the service. IPv4 as ::ffff:a.b.c.d, so mapped sockets are nothing special. */
 struct fault_tuple {
-	__u32 local[4];       /* network byte order */
+	__u32 local[4]; /* network byte order */
 	__u32 peer[4];
 	__u16 local_port_be;
 	__u16 peer_port_be;
@@ -84,12 +85,12 @@ struct fault_tuple {
  * holder of delayed packets looks the tuple up and reads release_ns.
  */
 struct fault_conn_head {
-	__u64 release_ns;     /* CLOCK_MONOTONIC: payload must not leave before */
+	__u64 release_ns; /* CLOCK_MONOTONIC: payload must not leave before */
 };
 
 /* An event for the daemon: the request that drew `crash`. */
 struct fault_event {
-	__u64 at_ns;          /* CLOCK_BOOTTIME */
+	__u64 at_ns; /* CLOCK_BOOTTIME */
 	__u64 draw;
 };
 

@@ -35,37 +35,38 @@
 #define FAULT_EDIT_STATUS 1 /* three digits of ctl.status */
 #define FAULT_EDIT_NULL 2   /* null, padded with blanks */
 #define FAULT_EDIT_MINUS 3  /* a minus in front, the last character given up for it */
-#define FAULT_EDITS 32      /* remembered per connection for retransmissions; older ones leave unchanged */
+#define FAULT_EDITS \
+	32 /* remembered per connection for retransmissions; older ones leave unchanged */
 
 /* Bytes of a response that were changed. */
 struct fault_edit {
-	__u32 seq;  /* TCP sequence number of the first */
+	__u32 seq; /* TCP sequence number of the first */
 	__u16 len;
 	__u16 kind; /* 0: unused */
 };
 
 /* Where the scanner of a JSON body is; see fault_payload.bpf.c. */
 struct fault_json {
-	__u32 left;     /* bytes of body still to scan; 0: not scanning */
-	__u32 pos;      /* offset of the next in this skb */
-	__u32 hash;     /* of the string being read */
+	__u32 left; /* bytes of body still to scan; 0: not scanning */
+	__u32 pos;  /* offset of the next in this skb */
+	__u32 hash; /* of the string being read */
 	__u32 len;
 	__u32 value_at; /* offset of the value in this skb; HTTP_NONE: it began in an earlier one */
 	__u8 mode;
 	__u8 escaped;
-	__u8 json;      /* Content-Type said so */
-	__u8 encoded;   /* Content-Encoding: hands off */
-	__u8 spoiled;   /* something was changed in this response */
-	__u8 exponent;  /* the number has one: a digit given up would break it */
-	__u8 turns;     /* programs that scanned this packet */
-	__u8 kind;      /* of the edit that the last block called for; 0: none */
-	__u32 scanned;  /* bytes of the last block */
+	__u8 json;     /* Content-Type said so */
+	__u8 encoded;  /* Content-Encoding: hands off */
+	__u8 spoiled;  /* something was changed in this response */
+	__u8 exponent; /* the number has one: a digit given up would break it */
+	__u8 turns;    /* programs that scanned this packet */
+	__u8 kind;     /* of the edit that the last block called for; 0: none */
+	__u32 scanned; /* bytes of the last block */
 };
 
 struct fault_conn {
 	struct fault_conn_head head;
-	__u64 hits;         /* bit per request, modulo 64: drawn? */
-	__u64 heads;        /* bit per request: HEAD, its answer has no body */
+	__u64 hits;  /* bit per request, modulo 64: drawn? */
+	__u64 heads; /* bit per request: HEAD, its answer has no body */
 	__u32 nr_requests;
 	__u32 nr_responses; /* finished ones */
 	__u32 lossy;        /* the current request was drawn: its packets may be lost */
@@ -135,9 +136,9 @@ static __always_inline bool fault_draw(struct fault_ctl *c)
 struct fault_packet {
 	struct fault_tuple tuple; /* from the service's end */
 	__u32 seq;
-	__u32 off;                /* payload in the skb */
+	__u32 off; /* payload in the skb */
 	__u32 len;
-	__u8 flags;               /* TCP's */
+	__u8 flags; /* TCP's */
 };
 
 #define FAULT_TCP_FIN 1
@@ -203,7 +204,8 @@ static __always_inline __u32 fault_length(struct __sk_buff *skb)
  * Fragments and IPv6 extension headers are passed over: TCP to a service has none
  * in practice, and a packet that is not understood is not touched.
  */
-static __always_inline bool fault_dissect(struct __sk_buff *skb, __u32 net, bool egress, struct fault_packet *p)
+static __always_inline bool fault_dissect(struct __sk_buff *skb, __u32 net, bool egress,
+					  struct fault_packet *p)
 {
 	struct fault_tcp tcp;
 	__u32 tcp_off, src[4], dst[4];

@@ -12,7 +12,7 @@
 
 #include "fault_common.bpf.h"
 
-#define NULL_MAX 256   /* longest string that is blanked */
+#define NULL_MAX 256 /* longest string that is blanked */
 #define NULL_BLOCK 64
 #define NUMBER_MAX 16
 
@@ -80,7 +80,8 @@ static __always_inline bool put_minus(struct __sk_buff *skb, __u32 off, __u32 le
 	return !bpf_skb_store_bytes(skb, off, text, less + 2, 0);
 }
 
-static __always_inline bool put(struct __sk_buff *skb, const struct fault_ctl *c, __u32 off, __u32 len, __u16 kind)
+static __always_inline bool put(struct __sk_buff *skb, const struct fault_ctl *c, __u32 off,
+				__u32 len, __u16 kind)
 {
 	if (kind == FAULT_EDIT_STATUS)
 		return put_status(skb, c, off);
@@ -90,8 +91,8 @@ static __always_inline bool put(struct __sk_buff *skb, const struct fault_ctl *c
 }
 
 /* Change bytes of the packet that is being read, and remember it. */
-static __always_inline bool edit(struct __sk_buff *skb, const struct fault_ctl *c, struct fault_conn *conn, __u32 off,
-				 __u32 len, __u16 kind)
+static __always_inline bool edit(struct __sk_buff *skb, const struct fault_ctl *c,
+				 struct fault_conn *conn, __u32 off, __u32 len, __u16 kind)
 {
 	if (!put(skb, c, off, len, kind))
 		return false;
@@ -105,8 +106,8 @@ static __always_inline bool edit(struct __sk_buff *skb, const struct fault_ctl *
 }
 
 /* The same changes for bytes that were sent before. */
-static __always_inline void repeat(struct __sk_buff *skb, const struct fault_ctl *c, const struct fault_conn *conn,
-				   const struct fault_packet *p)
+static __always_inline void repeat(struct __sk_buff *skb, const struct fault_ctl *c,
+				   const struct fault_conn *conn, const struct fault_packet *p)
 {
 	for (int i = 0; i < FAULT_EDITS; i++) {
 		const struct fault_edit *e = &conn->edits[i];

@@ -32,21 +32,21 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define JSON_MAX 4096  /* of a body: writing far into an skb makes it linear */
-#define JSON_TURN 4    /* blocks a program scans before a tail call */
-#define JSON_TURNS 28  /* such programs a packet; the kernel allows 33 tail calls in all */
+#define JSON_MAX 4096 /* of a body: writing far into an skb makes it linear */
+#define JSON_TURN 4   /* blocks a program scans before a tail call */
+#define JSON_TURNS 28 /* such programs a packet; the kernel allows 33 tail calls in all */
 #define JSON_BLOCK 64
 
-#define TC_NEXT (-1)   /* TC_ACT_UNSPEC and TCX_NEXT: whoever else filters here is still asked */
+#define TC_NEXT (-1) /* TC_ACT_UNSPEC and TCX_NEXT: whoever else filters here is still asked */
 
 #define JUMP_READ 0
 #define JUMP_SCAN 1
 
 /* Modes of the scanner. */
-#define JSON_SEEK 0    /* between strings */
-#define JSON_STRING 1  /* in a string that may be a key */
-#define JSON_AFTER 2   /* behind a string that is one of the keys: is there a colon? */
-#define JSON_VALUE 3   /* before its value */
+#define JSON_SEEK 0   /* between strings */
+#define JSON_STRING 1 /* in a string that may be a key */
+#define JSON_AFTER 2  /* behind a string that is one of the keys: is there a colon? */
+#define JSON_VALUE 3  /* before its value */
 #define JSON_VSTRING 4
 #define JSON_VNUMBER 5
 
@@ -67,7 +67,8 @@ static __always_inline bool drawn(const struct fault_conn *conn)
 }
 
 /* Its status line has been read. */
-static __always_inline void on_status(struct __sk_buff *skb, struct fault_ctl *c, struct fault_conn *conn)
+static __always_inline void on_status(struct __sk_buff *skb, struct fault_ctl *c,
+				      struct fault_conn *conn)
 {
 	__u16 status = conn->out.status;
 
@@ -106,7 +107,8 @@ static __always_inline void on_header(struct fault_conn *conn, __u32 at)
 		return;
 	/* application/json, application/problem+json, text/json: the word, not far behind the colon. */
 	for (__u32 i = 13; i < 48; i++)
-		if (((http_word(s, at + i) | HTTP_LOWER) & HTTP_BYTES(4)) == HTTP_W8('j', 's', 'o', 'n', 0, 0, 0, 0) &&
+		if (((http_word(s, at + i) | HTTP_LOWER) & HTTP_BYTES(4)) ==
+			    HTTP_W8('j', 's', 'o', 'n', 0, 0, 0, 0) &&
 		    at + i < s->nl)
 			conn->json.json = 1;
 }
@@ -131,8 +133,8 @@ static __always_inline bool on_head(struct fault_ctl *c, struct fault_conn *conn
 
 static __always_inline void on_end(struct fault_ctl *c, struct fault_conn *conn)
 {
-	if (c->type == FAULT_ABI_BAD_DATA && conn->json.json && !conn->json.encoded && drawn(conn) &&
-	    !conn->json.spoiled)
+	if (c->type == FAULT_ABI_BAD_DATA && conn->json.json && !conn->json.encoded &&
+	    drawn(conn) && !conn->json.spoiled)
 		__sync_fetch_and_add(&c->out_of_reach, 1);
 	conn->json.spoiled = conn->json.json = 0;
 	conn->json.left = 0;
@@ -141,7 +143,8 @@ static __always_inline void on_end(struct fault_ctl *c, struct fault_conn *conn)
 }
 
 /* 0: the packet is used up; JUMP_… + 1: go on there. */
-static __always_inline int read_responses(struct __sk_buff *skb, struct fault_ctl *c, struct fault_conn *conn)
+static __always_inline int read_responses(struct __sk_buff *skb, struct fault_ctl *c,
+					  struct fault_conn *conn)
 {
 	struct stream *s = &conn->out;
 
@@ -177,8 +180,8 @@ static __always_inline bool is_key(const struct fault_ctl *c, __u32 hash, __u32 
 }
 
 /* A value that one of the keys names ends at @end: change it. */
-static __always_inline void spoil(struct __sk_buff *skb, struct fault_ctl *c, struct fault_conn *conn, __u32 end,
-				  __u16 kind)
+static __always_inline void spoil(struct __sk_buff *skb, struct fault_ctl *c,
+				  struct fault_conn *conn, __u32 end, __u16 kind)
 {
 	struct fault_json *j = &conn->json;
 	__u32 at = j->value_at;
@@ -195,7 +198,8 @@ static __always_inline void spoil(struct __sk_buff *skb, struct fault_ctl *c, st
 }
 
 /* A byte within a string. Returns the kind of edit that its end calls for, or 0. */
-static __always_inline __u32 scan_string(const struct fault_ctl *c, struct fault_json *j, __u8 mode, __u8 ch)
+static __always_inline __u32 scan_string(const struct fault_ctl *c, struct fault_json *j, __u8 mode,
+					 __u8 ch)
 {
 	if (ch == '"' && !j->escaped) {
 		bool key = mode == JSON_STRING && is_key(c, j->hash, j->len);
@@ -210,7 +214,8 @@ static __always_inline __u32 scan_string(const struct fault_ctl *c, struct fault
 }
 
 /* One byte of the body, at @pos. Returns the kind of edit that the value which ends BEFORE it (number) or WITH it (string) calls for, or 0. */
-static __always_inline __u32 scan(const struct fault_ctl *c, struct fault_json *j, __u8 ch, __u32 pos)
+static __always_inline __u32 scan(const struct fault_ctl *c, struct fault_json *j, __u8 ch,
+				  __u32 pos)
 {
 	__u8 mode = j->mode;
 
@@ -247,7 +252,8 @@ static __always_inline __u32 scan(const struct fault_ctl *c, struct fault_json *
 }
 
 /* One block of the body, or as far as the first value that is to be changed. False: nothing is left here. */
-static __always_inline bool scan_block(struct __sk_buff *skb, struct fault_ctl *c, struct fault_conn *conn)
+static __always_inline bool scan_block(struct __sk_buff *skb, struct fault_ctl *c,
+				       struct fault_conn *conn)
 {
 	struct fault_json *j = &conn->json;
 	char block[JSON_BLOCK];
@@ -283,7 +289,8 @@ static __always_inline bool scan_block(struct __sk_buff *skb, struct fault_ctl *
 }
 
 /* Some blocks; true when all of the body that this packet has is done. */
-static __always_inline bool scan_blocks(struct __sk_buff *skb, struct fault_ctl *c, struct fault_conn *conn)
+static __always_inline bool scan_blocks(struct __sk_buff *skb, struct fault_ctl *c,
+					struct fault_conn *conn)
 {
 	for (int b = 0; b < JSON_TURN; b++)
 		if (!scan_block(skb, c, conn))
@@ -319,7 +326,8 @@ static __always_inline struct fault_conn *conn_of(struct __sk_buff *skb, const s
 {
 	__u32 net;
 
-	if (!place(skb, &net) || !fault_dissect(skb, net, true, p) || !fault_is_port(c, p->tuple.local_port_be))
+	if (!place(skb, &net) || !fault_dissect(skb, net, true, p) ||
+	    !fault_is_port(c, p->tuple.local_port_be))
 		return NULL;
 	return bpf_map_lookup_elem(&conns, &p->tuple);
 }

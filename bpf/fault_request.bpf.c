@@ -51,7 +51,8 @@ static __always_inline bool in_netns(struct __sk_buff *skb, __u32 ino)
 		return false;
 	struct tcp_sock *tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
 
-	return tp && BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net, ns.inum) == ino;
+	return tp &&
+		BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net, ns.inum) == ino;
 }
 
 /* Is this packet of the service that we are to hurt? */
@@ -59,7 +60,7 @@ static __always_inline bool ours(struct __sk_buff *skb, const struct fault_ctl *
 				 struct fault_packet *p)
 {
 	return fault_dissect(skb, 0, egress, p) && fault_is_port(c, p->tuple.local_port_be) &&
-	       in_netns(skb, c->netns_ino);
+		in_netns(skb, c->netns_ino);
 }
 
 static __always_inline bool path_ends(__u8 c)
@@ -75,7 +76,8 @@ static __always_inline bool exempt(const struct stream *s, bool match_health)
 	__u32 at = s->at;
 	__u64 a = http_word(s, at), b = http_word(s, at + 8);
 
-	if (a == P8('/', 'i', 'n', 'j', 'e', 'c', 't', '-') && (b & HTTP_BYTES(7)) == P8('f', 'a', 'i', 'l', 'u', 'r', 'e', 0))
+	if (a == P8('/', 'i', 'n', 'j', 'e', 'c', 't', '-') &&
+	    (b & HTTP_BYTES(7)) == P8('f', 'a', 'i', 'l', 'u', 'r', 'e', 0))
 		return path_ends(b >> 56);
 	if ((a & HTTP_BYTES(6)) == P8('/', 'r', 'e', 's', 'e', 't', 0, 0))
 		return path_ends(a >> 48);
@@ -132,7 +134,8 @@ static __always_inline void on_request(struct fault_ctl *c, struct fault_conn *c
 }
 
 /* Read on until the packet is used up; false when the loop ran out before. */
-static __always_inline bool read_requests(struct __sk_buff *skb, struct fault_ctl *c, struct fault_conn *conn)
+static __always_inline bool read_requests(struct __sk_buff *skb, struct fault_ctl *c,
+					  struct fault_conn *conn)
 {
 	for (int i = 0; i < FAULT_STEPS; i++) {
 		__u32 ev = http_step(&conn->in, skb, false, 0);
@@ -145,7 +148,8 @@ static __always_inline bool read_requests(struct __sk_buff *skb, struct fault_ct
 	return false;
 }
 
-static __always_inline struct fault_conn *conn_of(struct fault_ctl *c, const struct fault_tuple *tuple)
+static __always_inline struct fault_conn *conn_of(struct fault_ctl *c,
+						  const struct fault_tuple *tuple)
 {
 	struct fault_conn *conn = bpf_map_lookup_elem(&conns, tuple);
 

@@ -27,14 +27,16 @@ enum guardian_act guardian_decide(const struct guardian_view *v)
 		return GUARDIAN_WAIT;
 	if (v->now_ns > v->lease_end_ns)
 		return GUARDIAN_UNDO_ALL;
-	if (v->first_deadline_ns != UINT64_MAX && v->now_ns > v->first_deadline_ns + GUARDIAN_GRACE_NS)
+	if (v->first_deadline_ns != UINT64_MAX &&
+	    v->now_ns > v->first_deadline_ns + GUARDIAN_GRACE_NS)
 		return GUARDIAN_UNDO_DUE;
 	return GUARDIAN_WAIT;
 }
 
 struct guardian_page *guardian_page_new(void)
 {
-	void *p = mmap(NULL, sizeof(struct guardian_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, sizeof(struct guardian_page), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -73,7 +75,8 @@ static int undo_journal(const char *path, uint64_t due_ns)
 	return nr;
 }
 
-static void act(enum guardian_act what, const char *journal, struct guardian_page *page, uint64_t now_ns)
+static void act(enum guardian_act what, const char *journal, struct guardian_page *page,
+		uint64_t now_ns)
 {
 	int nr = undo_journal(journal, what == GUARDIAN_UNDO_DUE ? now_ns : UINT64_MAX);
 
@@ -99,7 +102,8 @@ static void close_all_but(int keep)
 static bool pipe_wait(int fd, int64_t timeout_ns)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	struct timespec t = { .tv_sec = timeout_ns / (int64_t)NSEC_PER_SEC, .tv_nsec = timeout_ns % (int64_t)NSEC_PER_SEC };
+	struct timespec t = { .tv_sec = timeout_ns / (int64_t)NSEC_PER_SEC,
+			      .tv_nsec = timeout_ns % (int64_t)NSEC_PER_SEC };
 	char pokes[64];
 
 	if (ppoll(&p, 1, timeout_ns < 0 ? NULL : &t, NULL) <= 0)
@@ -122,7 +126,8 @@ static _Noreturn void guardian_main(int fd, const char *journal, struct guardian
 
 	for (;;) {
 		bool idle = atomic_load(&page->outstanding) == 0;
-		struct guardian_view v = { .pipe_broken = pipe_wait(fd, idle ? -1 : (int64_t)LOOK_EVERY_NS) };
+		struct guardian_view v = { .pipe_broken = pipe_wait(
+						   fd, idle ? -1 : (int64_t)LOOK_EVERY_NS) };
 
 		v.lease_end_ns = atomic_load(&page->lease_end_ns);
 		v.first_deadline_ns = atomic_load(&page->first_deadline_ns);

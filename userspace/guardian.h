@@ -26,10 +26,10 @@
 
 /* Mapped shared before the fork. The daemon writes, the guardian reads; "acted" the other way. */
 struct guardian_page {
-	_Atomic uint64_t lease_end_ns;  /* CLOCK_BOOTTIME; the heartbeat thread's */
-	_Atomic uint32_t outstanding;   /* journal entries not undone */
+	_Atomic uint64_t lease_end_ns;      /* CLOCK_BOOTTIME; the heartbeat thread's */
+	_Atomic uint32_t outstanding;       /* journal entries not undone */
 	_Atomic uint64_t first_deadline_ns; /* the soonest of theirs; UINT64_MAX: none */
-	_Atomic uint32_t acted;         /* how often the guardian undid something by itself */
+	_Atomic uint32_t acted;             /* how often the guardian undid something by itself */
 };
 
 struct guardian_view {
@@ -38,7 +38,13 @@ struct guardian_view {
 	uint32_t outstanding;
 };
 
-enum guardian_act { GUARDIAN_WAIT, GUARDIAN_UNDO_DUE, GUARDIAN_UNDO_ALL, GUARDIAN_UNDO_ALL_AND_EXIT, GUARDIAN_EXIT };
+enum guardian_act {
+	GUARDIAN_WAIT,
+	GUARDIAN_UNDO_DUE,
+	GUARDIAN_UNDO_ALL,
+	GUARDIAN_UNDO_ALL_AND_EXIT,
+	GUARDIAN_EXIT
+};
 
 /** guardian_decide() - what now? Pure. */
 enum guardian_act guardian_decide(const struct guardian_view *v);

@@ -32,7 +32,8 @@ static int lock_kernel(struct daemon *d)
 	if (fd < 0)
 		return -errno;
 	memcpy(a.sun_path, name, sizeof(name) - 1);
-	if (bind(fd, (struct sockaddr *)&a, offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1) < 0)
+	if (bind(fd, (struct sockaddr *)&a,
+		 offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1) < 0)
 		return -errno;
 	d->kernel_lock = TAKE_FD(fd);
 	return 0;
@@ -84,7 +85,8 @@ static int open_faults(struct daemon *d)
 	if (err < 0)
 		log_error("cannot set up the fault injector: %s", strerror(-err));
 	else if (*faults_recovered(d->faults))
-		log_warning("an earlier daemon had left something behind: %s", faults_recovered(d->faults));
+		log_warning("an earlier daemon had left something behind: %s",
+			    faults_recovered(d->faults));
 	return err;
 }
 
@@ -161,14 +163,17 @@ static int reset_fault(void *ctx, uint32_t service, const char *name, char *says
 	pthread_mutex_lock(&d->lock);
 	size_t nr = faults_disarm_service(d->faults, service);
 	pthread_mutex_unlock(&d->lock);
-	snprintf(says, size, nr ? "disarmed %zu fault(s) on %s" : "%zu faults were armed on %s", nr, name);
+	snprintf(says, size, nr ? "disarmed %zu fault(s) on %s" : "%zu faults were armed on %s", nr,
+		 name);
 	return (int)nr;
 }
 
 static int open_engine(struct daemon *d)
 {
 	struct engine_config c;
-	struct engine_ops ops = { .ctx = d, .submit = worker_submit, .hold = on_hold, .changed = on_incident };
+	struct engine_ops ops = {
+		.ctx = d, .submit = worker_submit, .hold = on_hold, .changed = on_incident
+	};
 
 	int err = run_engine_config(d->config, &c);
 	if (err)
@@ -181,7 +186,8 @@ static int open_engine(struct daemon *d)
 	}
 	err = facts_new(NULL, &d->facts);
 	err = err ?: engine_new(&c, &ops, d->store, clock_mono_ns(), &d->engine);
-	explicit_bzero(c.llm.key, sizeof(c.llm.key)); /* struct llm has its own copy, and wipes it */
+	explicit_bzero(c.llm.key,
+		       sizeof(c.llm.key)); /* struct llm has its own copy, and wipes it */
 	d->executor = (struct executor){
 		.ctx = d,
 		.reset_fault = reset_fault,
@@ -322,17 +328,19 @@ int run_main(const struct config *config)
 
 	int err = lock_kernel(d);
 	if (err < 0) {
-		log_error(err == -EADDRINUSE ? "another archaic-ebpf run is active in this network namespace; "
-					       "stop it first (its control socket may be %s)" :
-					       "cannot take the lock of this network namespace (%s)",
+		log_error(err == -EADDRINUSE ?
+				  "another archaic-ebpf run is active in this network namespace; "
+				  "stop it first (its control socket may be %s)" :
+				  "cannot take the lock of this network namespace (%s)",
 			  err == -EADDRINUSE ? config->daemon.socket : strerror(-err));
 	} else {
 		err = open_all(d);
 		if (err >= 0) {
-			log_info("running in mode %s; control socket %s, operator %s:%u, detector %s:%u",
-				 config_mode_name(config->daemon.mode), config->daemon.socket,
-				 config->daemon.listen, config->ports.operator_port, config->daemon.listen,
-				 config->ports.detector_port);
+			log_info(
+				"running in mode %s; control socket %s, operator %s:%u, detector %s:%u",
+				config_mode_name(config->daemon.mode), config->daemon.socket,
+				config->daemon.listen, config->ports.operator_port,
+				config->daemon.listen, config->ports.detector_port);
 			err = sd_event_loop(d->event);
 			log_info("stopping: every fault is disarmed");
 		}

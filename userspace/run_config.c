@@ -5,7 +5,8 @@
 
 #include "run_daemon.h"
 
-static void copy_names(const struct config_list *from, char to[][SERVICE_NAME_MAX], size_t max, size_t *nr)
+static void copy_names(const struct config_list *from, char to[][SERVICE_NAME_MAX], size_t max,
+		       size_t *nr)
 {
 	for (*nr = 0; *nr < from->nr && *nr < max; (*nr)++)
 		snprintf(to[*nr], SERVICE_NAME_MAX, "%s", from->item[*nr]);
@@ -22,7 +23,8 @@ static int read_key(const struct config *c, char key[static LLM_KEY_MAX])
 	}
 	CLEANUP(fclosep) FILE *f = fopen(c->llm.key_file, "re");
 	if (!f || !fgets(key, LLM_KEY_MAX, f)) {
-		log_error("cannot read the model's key from %s: %s", c->llm.key_file, strerror(errno));
+		log_error("cannot read the model's key from %s: %s", c->llm.key_file,
+			  strerror(errno));
 		return -EINVAL;
 	}
 	key[strcspn(key, "\r\n")] = '\0';
@@ -36,7 +38,8 @@ struct provider {
 
 static const struct provider providers[] = {
 	[CONFIG_LLM_NONE] = { LLM_OFF, "none", "", "" },
-	[CONFIG_LLM_GEMINI] = { LLM_GEMINI, "gemini", "https://generativelanguage.googleapis.com", "gemini-2.5-flash" },
+	[CONFIG_LLM_GEMINI] = { LLM_GEMINI, "gemini", "https://generativelanguage.googleapis.com",
+				"gemini-2.5-flash" },
 	[CONFIG_LLM_OPENAI] = { LLM_OPENAI, "openai", "http://127.0.0.1:11434", "default" },
 };
 
@@ -45,10 +48,14 @@ void run_model_says(const struct config *c, char *says, size_t size)
 	const struct provider *p = &providers[c->llm.provider];
 
 	if (p->format == LLM_OFF)
-		snprintf(says, size, "no model is configured: the built-in playbook plans, and nothing is sent anywhere");
+		snprintf(
+			says, size,
+			"no model is configured: the built-in playbook plans, and nothing is sent anywhere");
 	else
-		snprintf(says, size, "for each incident numbers and opaque ids, no names, paths or bodies, are sent to %s (%s)",
-			 *c->llm.base_url ? c->llm.base_url : p->base, p->name);
+		snprintf(
+			says, size,
+			"for each incident numbers and opaque ids, no names, paths or bodies, are sent to %s (%s)",
+			*c->llm.base_url ? c->llm.base_url : p->base, p->name);
 }
 
 static int llm_from(const struct config *c, struct llm_config *l)
@@ -88,7 +95,8 @@ int run_engine_config(const struct config *c, struct engine_config *ret)
 	ret->guard.per_hour = c->remediate.max_actions_per_hour;
 	ret->guard.per_incident = c->remediate.max_actions_per_incident;
 	ret->guard.blast_ratio = c->remediate.max_share;
-	copy_names(&c->remediate.protect, ret->guard.protected_, GUARD_NAMES_MAX, &ret->guard.nr_protected);
+	copy_names(&c->remediate.protect, ret->guard.protected_, GUARD_NAMES_MAX,
+		   &ret->guard.nr_protected);
 	ret->verify.window_ns = c->remediate.verify_within_ns;
 	ret->verify.settle_ns = c->remediate.settle_ns;
 	return llm_from(c, &ret->llm);

@@ -54,11 +54,11 @@ struct daemon {
 	const struct config *config;
 	pthread_mutex_t lock;
 	uint64_t started_ns;
-	int kernel_lock;              /* one daemon for each network namespace */
+	int kernel_lock; /* one daemon for each network namespace */
 
-	struct store *store;          /* NULL: no disk; incidents are kept in memory alone */
+	struct store *store; /* NULL: no disk; incidents are kept in memory alone */
 	struct registry *registry;
-	struct observer *observer;    /* NULL: this kernel cannot; observer_lack says why */
+	struct observer *observer; /* NULL: this kernel cannot; observer_lack says why */
 	char observer_lack[320];
 	struct requests *requests;
 	struct detector *detector;
@@ -73,13 +73,13 @@ struct daemon {
 
 	sd_event *event;
 	sd_event_source *timer;
-	uint64_t tick_ns;             /* the period now */
+	uint64_t tick_ns; /* the period now */
 	uint64_t next_scan_ns;
-	bool warm;                    /* the baselines were full once */
-	uint64_t late_ticks;          /* came more than a period late */
+	bool warm;           /* the baselines were full once */
+	uint64_t late_ticks; /* came more than a period late */
 	uint64_t failed_reads;
 
-	struct recent *recent;        /* the last RATE_WINDOW_NS, for people */
+	struct recent *recent; /* the last RATE_WINDOW_NS, for people */
 	struct verdict verdicts[SERVICE_MAX];
 	size_t nr_verdicts;
 };

@@ -18,9 +18,11 @@ static void add_server(struct scrape *x, const struct observer_series *s, const 
 {
 	const char *server = service_name(x->d, s->key.server);
 	const char *error = s->key.status >= 500 ? status : "";
-	const char *const *labels = METRIC_LABELS(server, request_method(s->key.method), status, error, "1.1", "http");
+	const char *const *labels =
+		METRIC_LABELS(server, request_method(s->key.method), status, error, "1.1", "http");
 
-	metrics_add_hist(x->m, METRIC_HTTP_SERVER_DURATION, labels, &s->duration, s->duration_ns, NULL);
+	metrics_add_hist(x->m, METRIC_HTTP_SERVER_DURATION, labels, &s->duration, s->duration_ns,
+			 NULL);
 	metrics_add_hist(x->m, METRIC_HTTP_SERVER_TTFB, labels, &s->ttfb, s->ttfb_ns, NULL);
 	metrics_add(x->m, METRIC_REQUEST_BYTES, METRIC_LABELS(server), (double)s->rx_bytes);
 	metrics_add(x->m, METRIC_RESPONSE_BYTES, METRIC_LABELS(server), (double)s->tx_bytes);
@@ -33,7 +35,8 @@ static void add_client(struct scrape *x, const struct observer_series *s, const 
 	const char *error = s->key.status >= 500 ? status : "";
 
 	metrics_add_hist(x->m, METRIC_HTTP_CLIENT_DURATION,
-			 METRIC_LABELS(client, request_method(s->key.method), status, error, "1.1", "http", "", server),
+			 METRIC_LABELS(client, request_method(s->key.method), status, error, "1.1",
+				       "http", "", server),
 			 &s->duration, s->duration_ns, NULL);
 }
 
@@ -48,7 +51,8 @@ static void add_series(void *ctx, const struct observer_series *s)
 	/* What found no room in the kernel's table has no labels left: the family's overflow series. */
 	if (s->key.server == ABI_SERIES_OTHER) {
 		if (s->requests)
-			metrics_add_hist(x->m, METRIC_HTTP_SERVER_DURATION, NULL, &s->duration, s->duration_ns, NULL);
+			metrics_add_hist(x->m, METRIC_HTTP_SERVER_DURATION, NULL, &s->duration,
+					 s->duration_ns, NULL);
 		return;
 	}
 	snprintf(status, sizeof(status), "%u", s->key.status);
@@ -63,9 +67,10 @@ static void add_series(void *ctx, const struct observer_series *s)
 
 	/* Each call once: by its server's end where that is ours, else by the client's. */
 	if (s->key.side == ABI_SIDE_SERVER || !s->key.server) {
-		metrics_add(x->m, METRIC_EDGE_REQUESTS, METRIC_LABELS(client, server, failed), (double)s->requests);
-		metrics_add_hist(x->m, METRIC_EDGE_DURATION, METRIC_LABELS(client, server, failed), &s->duration,
-				 s->duration_ns, NULL);
+		metrics_add(x->m, METRIC_EDGE_REQUESTS, METRIC_LABELS(client, server, failed),
+			    (double)s->requests);
+		metrics_add_hist(x->m, METRIC_EDGE_DURATION, METRIC_LABELS(client, server, failed),
+				 &s->duration, s->duration_ns, NULL);
 	}
 }
 
@@ -101,9 +106,11 @@ static void add_self(struct scrape *x)
 		{ "orphan", self.stats.orphan_responses },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(lost); i++)
-		metrics_add(x->m, METRIC_EVENTS_LOST, METRIC_LABELS(lost[i].stage), (double)lost[i].n);
+		metrics_add(x->m, METRIC_EVENTS_LOST, METRIC_LABELS(lost[i].stage),
+			    (double)lost[i].n);
 	for (size_t i = 0; i < ARRAY_SIZE(parse); i++)
-		metrics_add(x->m, METRIC_HTTP_PARSE, METRIC_LABELS(parse[i].stage), (double)parse[i].n);
+		metrics_add(x->m, METRIC_HTTP_PARSE, METRIC_LABELS(parse[i].stage),
+			    (double)parse[i].n);
 	for (size_t i = 0; i < self.nr_programs; i++) {
 		metrics_add(x->m, METRIC_PROGRAM_RUNS, METRIC_LABELS(self.programs[i].name),
 			    (double)self.programs[i].runs);
@@ -111,7 +118,8 @@ static void add_self(struct scrape *x)
 			    (double)self.programs[i].run_ns / 1e9);
 	}
 	for (size_t i = 0; i < self.nr_maps; i++) {
-		metrics_add(x->m, METRIC_MAP_ENTRIES, METRIC_LABELS(self.maps[i].name), (double)self.maps[i].entries);
+		metrics_add(x->m, METRIC_MAP_ENTRIES, METRIC_LABELS(self.maps[i].name),
+			    (double)self.maps[i].entries);
 		metrics_add(x->m, METRIC_MAP_MAX_ENTRIES, METRIC_LABELS(self.maps[i].name),
 			    (double)self.maps[i].max_entries);
 	}
@@ -128,8 +136,10 @@ static int add_fault(const struct fault *f, void *ctx)
 	const char *name = f->req.service;
 
 	metrics_add(x->m, METRIC_FAULTS_ACTIVE, METRIC_LABELS(name, type), f->state == FAULT_ARMED);
-	metrics_add(x->m, METRIC_FAULT_REQUESTS, METRIC_LABELS(name, type, "touched"), (double)f->touched_requests);
-	metrics_add(x->m, METRIC_FAULT_REQUESTS, METRIC_LABELS(name, type, "spared"), (double)f->spared_requests);
+	metrics_add(x->m, METRIC_FAULT_REQUESTS, METRIC_LABELS(name, type, "touched"),
+		    (double)f->touched_requests);
+	metrics_add(x->m, METRIC_FAULT_REQUESTS, METRIC_LABELS(name, type, "spared"),
+		    (double)f->spared_requests);
 	return 0;
 }
 
@@ -147,7 +157,8 @@ static void add_service(struct scrape *x, const struct service *s)
 		return;
 	metrics_add(x->m, METRIC_ANOMALY_SCORE, METRIC_LABELS(s->name), v->score);
 	metrics_add(x->m, METRIC_ANOMALY_ACTIVE, METRIC_LABELS(s->name), v->anomalous);
-	metrics_add(x->m, METRIC_BASELINE_SAMPLES, METRIC_LABELS(s->name), (double)v->baseline_samples);
+	metrics_add(x->m, METRIC_BASELINE_SAMPLES, METRIC_LABELS(s->name),
+		    (double)v->baseline_samples);
 }
 
 static void add_operator(struct scrape *x)
@@ -157,19 +168,20 @@ static void add_operator(struct scrape *x)
 		const char *result;
 		uint64_t n;
 	} ended[] = {
-		{ "repaired", e->repaired },
-		{ "escalated", e->escalated },
-		{ "healed", e->healed },
-		{ "unverified", e->unverified },
+		{ "repaired", e->repaired }, { "escalated", e->escalated },
+		{ "healed", e->healed },     { "unverified", e->unverified },
 		{ "rejected", e->rejected },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ended); i++)
-		metrics_add(x->m, METRIC_INCIDENTS, METRIC_LABELS("", ended[i].result), (double)ended[i].n);
+		metrics_add(x->m, METRIC_INCIDENTS, METRIC_LABELS("", ended[i].result),
+			    (double)ended[i].n);
 	metrics_add(x->m, METRIC_REMEDIATIONS, METRIC_LABELS("", "", "done"),
 		    (double)(e->actions - e->actions_failed - e->actions_nothing));
-	metrics_add(x->m, METRIC_REMEDIATIONS, METRIC_LABELS("", "", "failed"), (double)e->actions_failed);
-	metrics_add(x->m, METRIC_REMEDIATIONS, METRIC_LABELS("", "", "nothing"), (double)e->actions_nothing);
+	metrics_add(x->m, METRIC_REMEDIATIONS, METRIC_LABELS("", "", "failed"),
+		    (double)e->actions_failed);
+	metrics_add(x->m, METRIC_REMEDIATIONS, METRIC_LABELS("", "", "nothing"),
+		    (double)e->actions_nothing);
 }
 
 int view_metrics(struct daemon *d, struct metrics *m)

@@ -81,8 +81,9 @@ static void log_verdicts(const struct daemon *d)
 	for (size_t i = 0; i < d->nr_verdicts; i++) {
 		const struct verdict *v = &d->verdicts[i];
 		if (v->opened)
-			log_as(v->name, LOG_LEVEL_WARNING, NULL, "anomaly (%s, score %.3f over %.3f): %s",
-			       scorer_name(v->scorer), v->score, v->threshold, v->why);
+			log_as(v->name, LOG_LEVEL_WARNING, NULL,
+			       "anomaly (%s, score %.3f over %.3f): %s", scorer_name(v->scorer),
+			       v->score, v->threshold, v->why);
 		else if (v->closed)
 			log_as(v->name, LOG_LEVEL_INFO, NULL, "anomaly over");
 	}
@@ -104,22 +105,24 @@ static void judge(struct daemon *d, const struct tick *t)
 
 	const char *kill_switch = d->config->remediate.kill_switch;
 	const struct service_facts *facts = facts_list(d->facts, &nr_facts);
-	engine_tick(d->engine, &(struct engine_input){
-		.now_ns = t->at_ns,
-		.verdicts = d->verdicts,
-		.nr_verdicts = d->nr_verdicts,
-		.diagnosis = anomalous ? &diagnosis : NULL,
-		.facts = facts,
-		.nr_facts = nr_facts,
-		.kill_switch = *kill_switch && access(kill_switch, F_OK) == 0,
-	});
+	engine_tick(d->engine,
+		    &(struct engine_input){
+			    .now_ns = t->at_ns,
+			    .verdicts = d->verdicts,
+			    .nr_verdicts = d->nr_verdicts,
+			    .diagnosis = anomalous ? &diagnosis : NULL,
+			    .facts = facts,
+			    .nr_facts = nr_facts,
+			    .kill_switch = *kill_switch && access(kill_switch, F_OK) == 0,
+		    });
 }
 
 static void on_fault_ended(const struct fault *f, void *ctx)
 {
 	(void)ctx;
 	log_as(f->req.service, f->state == FAULT_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, NULL,
-	       "fault %s (%s) %s: %s", f->id, fault_types()[f->req.type].name, fault_state_name(f->state), f->says);
+	       "fault %s (%s) %s: %s", f->id, fault_types()[f->req.type].name,
+	       fault_state_name(f->state), f->says);
 }
 
 static void tick_faults(struct daemon *d)
@@ -147,8 +150,9 @@ void daemon_tick(struct daemon *d, uint64_t now_ns)
 	if (!d->warm && detector_warm(d->detector)) {
 		d->warm = true;
 		d->tick_ns = d->config->observe.tick_ns;
-		log_info("every baseline is full (%u samples): the forest decides from here on, one tick is %.1f s",
-			 d->config->detect.baseline, (double)d->tick_ns / 1e9);
+		log_info(
+			"every baseline is full (%u samples): the forest decides from here on, one tick is %.1f s",
+			d->config->detect.baseline, (double)d->tick_ns / 1e9);
 	}
 	pthread_mutex_unlock(&d->lock);
 }

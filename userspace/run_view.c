@@ -57,13 +57,15 @@ int view_degradation(const struct daemon *d)
 
 static void add_abilities(const struct daemon *d, cJSON *j)
 {
-	static const char *const names[] = { "requests", "clients", "in flight", "aborted", "tasks" };
+	static const char *const names[] = { "requests", "clients", "in flight", "aborted",
+					     "tasks" };
 	const char *works[8], *lacks[8];
 	size_t nr_works = 0, nr_lacks = 0;
 
 	if (d->observer) {
 		const struct observer_can *can = observer_can(d->observer);
-		const char *const why[] = { can->requests, can->clients, can->in_flight, can->aborted, can->tasks };
+		const char *const why[] = { can->requests, can->clients, can->in_flight,
+					    can->aborted, can->tasks };
 
 		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 			if (why[i])
@@ -163,15 +165,17 @@ static void add_traffic(cJSON *j, const struct recent_service *r)
 	double span = r->span_s > 0 ? r->span_s : 1;
 
 	add_number(j, "rate_per_s", (double)s->requests / span);
-	add_number(j, "error_ratio", share(s->status_class[5] + s->aborted, s->requests + s->aborted));
+	add_number(j, "error_ratio",
+		   share(s->status_class[5] + s->aborted, s->requests + s->aborted));
 	cJSON *latency = cJSON_AddObjectToObject(j, "latency_ms");
 	add_quantile_ms(latency, "p50", &s->duration, .5);
 	add_quantile_ms(latency, "p90", &s->duration, .9);
 	add_quantile_ms(latency, "p99", &s->duration, .99);
 	cJSON *self = cJSON_AddObjectToObject(j, "self_ms");
 	if (s->requests)
-		add_number(self, "mean", fmax(0, (double)s->duration_ns - (double)r->callee_ns) /
-						 (double)s->requests / 1e6);
+		add_number(self, "mean",
+			   fmax(0, (double)s->duration_ns - (double)r->callee_ns) /
+				   (double)s->requests / 1e6);
 	else
 		cJSON_AddNullToObject(self, "mean");
 	cJSON_AddNumberToObject(j, "in_flight", s->in_flight);
@@ -211,7 +215,8 @@ static const char *name_of(const struct daemon *d, uint32_t id)
 	return s ? s->name : "outside";
 }
 
-static void add_end(cJSON *to, const char *name, uint64_t requests, uint64_t failed, const struct hist *h)
+static void add_end(cJSON *to, const char *name, uint64_t requests, uint64_t failed,
+		    const struct hist *h)
 {
 	cJSON *end = cJSON_AddObjectToObject(to, name);
 
@@ -231,14 +236,17 @@ static cJSON *edge_json(const struct daemon *d, const struct edge_sample *e, dou
 	cJSON_AddStringToObject(j, "client", name_of(d, e->client));
 	cJSON_AddStringToObject(j, "server", name_of(d, e->server));
 	add_number(j, "rate_per_s", (double)requests / (span_s > 0 ? span_s : 1));
-	add_number(j, "error_ratio", e->client_requests + e->client_aborted ?
-			   share(e->client_failed + e->client_aborted, e->client_requests + e->client_aborted) :
+	add_number(j, "error_ratio",
+		   e->client_requests + e->client_aborted ?
+			   share(e->client_failed + e->client_aborted,
+				 e->client_requests + e->client_aborted) :
 			   share(e->server_failed, e->server_requests));
 	add_end(j, "at_server", e->server_requests, e->server_failed, &e->server_duration);
 	add_end(j, "at_client", e->client_requests, e->client_failed, &e->client_duration);
 	/* What the client waited for and the server did not spend: known only where both ends are seen. */
 	if (e->client_requests && e->server_requests && client_mean > 0)
-		add_number(j, "network_share_ratio", fmax(0, client_mean - server_mean) / client_mean);
+		add_number(j, "network_share_ratio",
+			   fmax(0, client_mean - server_mean) / client_mean);
 	else
 		cJSON_AddNullToObject(j, "network_share_ratio");
 	cJSON_AddNumberToObject(j, "client_aborted", (double)e->client_aborted);

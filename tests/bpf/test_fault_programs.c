@@ -40,8 +40,17 @@ static struct fault_bpf *open_fault(uint32_t type, double probability, uint64_t 
 {
 	static const char *const keys[] = { "name", "price" };
 	struct fault_bpf_spec spec = {
-		.type = type, .ports = &port, .nr_ports = 1, .probability = probability, .seed = seed, .status = 500,
-		.percent = 100, .keys = keys, .nr_keys = 2, .delay_ns = NSEC_PER_SEC, .use_edt = true,
+		.type = type,
+		.ports = &port,
+		.nr_ports = 1,
+		.probability = probability,
+		.seed = seed,
+		.status = 500,
+		.percent = 100,
+		.keys = keys,
+		.nr_keys = 2,
+		.delay_ns = NSEC_PER_SEC,
+		.use_edt = true,
 		.lease_end_ns = clock_boot_ns() + 3600 * NSEC_PER_SEC,
 		.deadline_ns = clock_boot_ns() + 3600 * NSEC_PER_SEC,
 	};
@@ -60,12 +69,13 @@ struct frame {
 };
 
 /* An Ethernet frame: from the client (in) or from the service (out). */
-static struct frame frame(bool v6, bool out, uint16_t server_port, uint32_t seq, uint8_t flags, const char *payload,
-			  size_t len)
+static struct frame frame(bool v6, bool out, uint16_t server_port, uint32_t seq, uint8_t flags,
+			  const char *payload, size_t len)
 {
 	struct frame f = { .len = 0 };
 	size_t ip = 14, tcp = ip + (v6 ? 40 : 20);
-	uint16_t type = htons(v6 ? 0x86dd : 0x0800), total = htons((uint16_t)(v6 ? 20 + len : 40 + len));
+	uint16_t type = htons(v6 ? 0x86dd : 0x0800),
+		 total = htons((uint16_t)(v6 ? 20 + len : 40 + len));
 	uint16_t src = htons(out ? server_port : CLIENT), dst = htons(out ? CLIENT : server_port);
 	uint32_t seq_be = htonl(seq);
 
@@ -80,7 +90,8 @@ static struct frame frame(bool v6, bool out, uint16_t server_port, uint32_t seq,
 		f.data[ip] = 0x45;
 		memcpy(f.data + ip + 2, &total, 2);
 		f.data[ip + 9] = 6;
-		memcpy(f.data + ip + 12, (uint8_t[]){ 10, 0, 0, out ? 1 : 2, 10, 0, 0, out ? 2 : 1 }, 8);
+		memcpy(f.data + ip + 12,
+		       (uint8_t[]){ 10, 0, 0, out ? 1 : 2, 10, 0, 0, out ? 2 : 1 }, 8);
 	}
 	memcpy(f.data + tcp, &src, 2);
 	memcpy(f.data + tcp + 2, &dst, 2);
@@ -96,8 +107,8 @@ static struct frame frame(bool v6, bool out, uint16_t server_port, uint32_t seq,
 static uint32_t run(int fd, struct frame *f)
 {
 	uint8_t out[FRAME_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = f->data, .data_size_in = (uint32_t)f->len, .data_out = out,
-		    .data_size_out = sizeof(out), .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = f->data, .data_size_in = (uint32_t)f->len,
+		    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
 
 	assert_int_equal(bpf_prog_test_run_opts(fd, &o), 0);
 	assert_int_equal(o.data_size_out, f->len);
@@ -106,7 +117,8 @@ static uint32_t run(int fd, struct frame *f)
 	return o.retval;
 }
 
-static void request_at(struct fault_bpf *b, bool v6, uint16_t server_port, uint32_t seq, const char *text, size_t len)
+static void request_at(struct fault_bpf *b, bool v6, uint16_t server_port, uint32_t seq,
+		       const char *text, size_t len)
 {
 	int fds[3];
 	struct frame f = frame(v6, false, server_port, seq, 0x18, text, len);
@@ -165,8 +177,10 @@ static void test_fault_draws_for_pipelines_of_any_length(void **state)
 
 	(void)state;
 	struct fault_bpf *b = open_fault(FAULT_ABI_ERROR, 0, 1);
-	for (int i = 0; i < n; i++)
-		strcat(text, "GET /x HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: k6/0.49 (https)\r\nA: b\r\n\r\n");
+	for (int i = 0, at = 0; i < n; i++)
+		at += snprintf(
+			text + at, sizeof(text) - (size_t)at, "%s",
+			"GET /x HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: k6/0.49 (https)\r\nA: b\r\n\r\n");
 	request(b, 1, text);
 	assert_int_equal(fault_bpf_ctl(b)->draws, n);
 	assert_int_equal(fault_bpf_ctl(b)->spared_requests, n);
@@ -267,8 +281,9 @@ static void test_fault_never_rewrites_answers_without_a_body(void **state)
 		assert_string_equal(got, kept[i]);
 	}
 	/* 100 is not the answer; the one behind it is. HEAD has a length and no body. */
-	static const char head[] = "HEAD / HTTP/1.1\r\n\r\n", two[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
-								    "Content-Length: 99\r\n\r\n";
+	static const char head[] = "HEAD / HTTP/1.1\r\n\r\n",
+			  two[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
+				  "Content-Length: 99\r\n\r\n";
 	request(b, in, head);
 	in += (uint32_t)strlen(head);
 	response(b, out, two, got);
@@ -288,7 +303,7 @@ static void test_fault_spoils_json_within_its_length(void **state)
 	} cases[] = {
 		{ "{\"name\":\"Widget\"}", "{\"name\":null    }" },
 		{ "{\"name\":\"ab\"}", "{\"name\":null}" },
-		{ "{\"name\":\"a\"}", "{\"name\":\"a\"}" },         /* no room for null */
+		{ "{\"name\":\"a\"}", "{\"name\":\"a\"}" }, /* no room for null */
 		{ "{\"name\" : \"a\\\"b\\\\\"}", "{\"name\" : null    }" },
 		{ "{\"price\":9.99}", "{\"price\":-9.9}" },
 		{ "{\"price\":100}", "{\"price\":-10}" },
@@ -297,11 +312,13 @@ static void test_fault_spoils_json_within_its_length(void **state)
 		{ "{\"price\":1e9}", "{\"price\":1e9}" },
 		{ "{\"price\":-3.5}", "{\"price\":-3.5}" },
 		{ "{\"price\":null,\"name\":true}", "{\"price\":null,\"name\":true}" },
-		{ "{\"names\":\"Widget\",\"my name\":\"xxxx\"}", "{\"names\":\"Widget\",\"my name\":\"xxxx\"}" },
+		{ "{\"names\":\"Widget\",\"my name\":\"xxxx\"}",
+		  "{\"names\":\"Widget\",\"my name\":\"xxxx\"}" },
 		{ "[\"name\",\"Widget\"]", "[\"name\",\"Widget\"]" }, /* no key */
 		{ "{\"a\":\"name\",\"b\":\"price\"}", "{\"a\":\"name\",\"b\":\"price\"}" },
 		{ "{\"name\":[\"Widget\"]}", "{\"name\":[\"Widget\"]}" },
-		{ "{\"a\":{\"name\":\"Widget\",\"price\":12.50}}", "{\"a\":{\"name\":null    ,\"price\":-12.5}}" },
+		{ "{\"a\":{\"name\":\"Widget\",\"price\":12.50}}",
+		  "{\"a\":{\"name\":null    ,\"price\":-12.5}}" },
 	};
 	char text[FRAME_MAX], got[FRAME_MAX];
 	uint32_t in = 1, out = 1;
@@ -311,8 +328,10 @@ static void test_fault_spoils_json_within_its_length(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		request(b, in, GET);
 		in += (uint32_t)strlen(GET);
-		snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
-					     "Content-Length: %zu\r\n\r\n%s", strlen(cases[i].in), cases[i].in);
+		snprintf(text, sizeof(text),
+			 "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
+			 "Content-Length: %zu\r\n\r\n%s",
+			 strlen(cases[i].in), cases[i].in);
 		response(b, out, text, got);
 		assert_string_equal(strstr(got, "\r\n\r\n") + 4, cases[i].want);
 		response(b, out, text, got); /* retransmitted */
@@ -330,11 +349,14 @@ static void test_fault_spoils_json_over_packets(void **state)
 
 	(void)state;
 	for (int i = 0; i < 120; i++)
-		n += (size_t)snprintf(body + n, sizeof(body) - n, "%s{\"name\":\"item %03d\",\"price\":%d.25}", i ? "," : "", i,
+		n += (size_t)snprintf(body + n, sizeof(body) - n,
+				      "%s{\"name\":\"item %03d\",\"price\":%d.25}", i ? "," : "", i,
 				      10 + i);
 	snprintf(body + n, sizeof(body) - n, "]");
-	size_t len = (size_t)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-							  "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
+	size_t len = (size_t)snprintf(text, sizeof(text),
+				      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+				      "Content-Length: %zu\r\n\r\n%s",
+				      strlen(body), body);
 	struct fault_bpf *b = open_fault(FAULT_ABI_BAD_DATA, 1, 1);
 	request(b, 1, GET);
 	for (size_t at = 0; at < len; at += 1009) {
@@ -342,7 +364,8 @@ static void test_fault_spoils_json_over_packets(void **state)
 
 		snprintf(piece, sizeof(piece), "%s", text + at);
 		response(b, 1 + (uint32_t)at, piece, got);
-		strcat(all, got);
+		size_t end = strlen(all);
+		snprintf(all + end, sizeof(all) - end, "%s", got);
 	}
 	assert_int_equal(strlen(all), len);
 	for (const char *s = all; (s = strstr(s, "null")); s += 4)
@@ -351,8 +374,10 @@ static void test_fault_spoils_json_over_packets(void **state)
 	assert_true(spoiled > 60 && spoiled < 120);
 	assert_int_equal(fault_bpf_ctl(b)->touched_requests, 1);
 	request(b, 1 + (uint32_t)strlen(GET), GET);
-	response(b, 1 + (uint32_t)len, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"
-				       "{\"name\":\"abc\"}", got);
+	response(b, 1 + (uint32_t)len,
+		 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"
+		 "{\"name\":\"abc\"}",
+		 got);
 	assert_non_null(strstr(got, "{\"name\":null }"));
 	fault_bpf_close(b);
 }
@@ -380,7 +405,8 @@ static void test_fault_timeout_notes_one_release_time(void **state)
 	struct fault_conn_head head;
 	struct fault_tuple t = { .local = { 0, 0, htonl(0xffff), htonl(0x0a000001) },
 				 .peer = { 0, 0, htonl(0xffff), htonl(0x0a000002) },
-				 .local_port_be = htons(PORT), .peer_port_be = htons(CLIENT) };
+				 .local_port_be = htons(PORT),
+				 .peer_port_be = htons(CLIENT) };
 
 	(void)state;
 	struct fault_bpf *b = open_fault(FAULT_ABI_TIMEOUT, 1, 1);
@@ -390,7 +416,8 @@ static void test_fault_timeout_notes_one_release_time(void **state)
 	uint64_t after = clock_mono_ns();
 	assert_int_equal(bpf_map_lookup_elem(fault_bpf_conns_fd(b), &t, value), 0);
 	memcpy(&head, value, sizeof(head));
-	assert_true(head.release_ns >= before + NSEC_PER_SEC && head.release_ns <= after + NSEC_PER_SEC);
+	assert_true(head.release_ns >= before + NSEC_PER_SEC &&
+		    head.release_ns <= after + NSEC_PER_SEC);
 	/* Exempt: the time stands as it was. */
 	request(b, 1 + (uint32_t)strlen(GET), "GET /reset HTTP/1.1\r\n\r\n");
 	struct fault_conn_head again;

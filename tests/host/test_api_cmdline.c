@@ -210,9 +210,7 @@ static void test_cmdline_says_what_is_wrong(void **state)
 		{ { "incidents", "--state", "happy" }, CLI_USAGE, "state is happy" },
 		{ { "incidents", "--limit", "0" }, CLI_USAGE, "limit is 0" },
 		{ { "mode", "panic" }, CLI_USAGE, "observe, suggest, auto-safe or auto" },
-		{ { "services", "--socket", "/nowhere/x.sock" },
-		  CLI_NO_DAEMON,
-		  "archaic-ebpf run" },
+		{ { "services", "--socket", "/nowhere/x.sock" }, CLI_NO_DAEMON, "archaic-ebpf run" },
 		{ { "services", "--run-dir", "/nowhere" }, CLI_NO_DAEMON, "/nowhere/control.sock" },
 	};
 

@@ -33,10 +33,11 @@
 
 static const struct kind {
 	const char *name, *body;
-	bool hurts; /* a request shows it */
+	bool hurts;        /* a request shows it */
 	const char *avoid; /* back ends not to take */
 } kinds[] = {
-	{ "timeout", "{\"type\":\"timeout\",\"params\":{\"delay_ms\":400},\"duration_s\":60}", true, "fq" },
+	{ "timeout", "{\"type\":\"timeout\",\"params\":{\"delay_ms\":400},\"duration_s\":60}", true,
+	  "fq" },
 	{ "error", "{\"type\":\"error\",\"duration_s\":60}", true, "" },
 	{ "error", "{\"type\":\"error\",\"duration_s\":60}", true, "tcx" },
 	{ "bad_data", "{\"type\":\"bad_data\",\"duration_s\":60}", true, "" },
@@ -82,7 +83,8 @@ static struct fault_rig *need_nfqueue(void **state)
 	struct fault_rig *r = need(state);
 
 	if (!have_nfqueue()) {
-		print_message("SKIP test_fault_deadman: %s\n", probe_why(probe_cached(), "nfqueue"));
+		print_message("SKIP test_fault_deadman: %s\n",
+			      probe_why(probe_cached(), "nfqueue"));
 		skip();
 	}
 	return r;
@@ -133,8 +135,9 @@ static pid_t find_child(pid_t parent, const char *name)
 
 		snprintf(path, sizeof(path), "/proc/%.200s/stat", d->d_name);
 		CLEANUP(fclosep) FILE *f = fopen(path, "re");
-		if (f && fgets(text, sizeof(text), f) && sscanf(text, "%d (%31[^)]) %*c %d", &pid, comm, &ppid) == 3 &&
-		    ppid == parent && !strcmp(comm, name))
+		if (f && fgets(text, sizeof(text), f) &&
+		    sscanf(text, "%d (%31[^)]) %*c %d", &pid, comm, &ppid) == 3 && ppid == parent &&
+		    !strcmp(comm, name))
 			found = pid;
 	}
 	if (proc)
@@ -219,7 +222,8 @@ static void test_fault_ends_with_a_killed_daemon(void **state)
 		const struct kind *k = &kinds[i];
 		int old_fd = fault_rig_connect(r->port, false);
 
-		print_message("kill -9 with %s armed%s%s\n", k->name, k->avoid[0] ? ", not by " : "", k->avoid);
+		print_message("kill -9 with %s armed%s%s\n", k->name,
+			      k->avoid[0] ? ", not by " : "", k->avoid);
 		assert_int_equal(fault_rig_get(old_fd, "/json", 2000, &a), 200);
 		struct daemon d = start_daemon(r, k->body, k->avoid);
 		if (k->hurts) {
@@ -245,7 +249,8 @@ static void test_fault_ends_with_a_stopped_daemon_and_never_revives(void **state
 		const struct kind *k = &kinds[i];
 		int old_fd = fault_rig_connect(r->port, false);
 
-		print_message("SIGSTOP with %s armed%s%s\n", k->name, k->avoid[0] ? ", not by " : "", k->avoid);
+		print_message("SIGSTOP with %s armed%s%s\n", k->name,
+			      k->avoid[0] ? ", not by " : "", k->avoid);
 		assert_int_equal(fault_rig_get(old_fd, "/json", 2000, &a), 200);
 		struct daemon d = start_daemon(r, k->body, k->avoid);
 		kill(d.pid, SIGSTOP);
@@ -272,7 +277,9 @@ static void test_fault_held_packets_leave_when_the_daemon_stops(void **state)
 {
 	struct fault_rig *r = need_nfqueue(state);
 	struct fault_answer a;
-	struct daemon d = start_daemon(r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":30000},\"duration_s\":60}", "fq");
+	struct daemon d = start_daemon(
+		r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":30000},\"duration_s\":60}",
+		"fq");
 	uint64_t start = clock_mono_ns();
 
 	kill(d.pid, SIGSTOP);
@@ -283,7 +290,9 @@ static void test_fault_held_packets_leave_when_the_daemon_stops(void **state)
 	end_daemon(&d, SIGKILL);
 	assert_true(is_gone(d.guardian));
 
-	d = start_daemon(r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":30000},\"duration_s\":60}", "fq");
+	d = start_daemon(r,
+			 "{\"type\":\"timeout\",\"params\":{\"delay_ms\":30000},\"duration_s\":60}",
+			 "fq");
 	int fd = fault_rig_connect(r->port, false);
 	char left[65536];
 	size_t nr_left = 0;
@@ -292,7 +301,8 @@ static void test_fault_held_packets_leave_when_the_daemon_stops(void **state)
 	start = clock_mono_ns();
 	end_daemon(&d, SIGKILL);
 	assert_int_equal(fault_rig_hear(fd, 8000, left, &nr_left, &a), 200);
-	print_message("held with the daemon killed: left after %.0f ms\n", (double)(clock_mono_ns() - start) / 1e6);
+	print_message("held with the daemon killed: left after %.0f ms\n",
+		      (double)(clock_mono_ns() - start) / 1e6);
 	assert_true(clock_mono_ns() - start < SLACK_MS * NSEC_PER_MSEC);
 	close(fd);
 	assert_true(is_gone(d.guardian));

@@ -68,10 +68,13 @@ static void test_fault_error_draws_the_share_on_old_connections(void **state)
 		fds[i] = fault_rig_connect(r->port, false);
 		assert_int_equal(fault_rig_get(fds[i], "/", 2000, &a), 200);
 	}
-	struct fault f = fault_rig_arm(r, "{\"type\":\"error\",\"probability\":0.3,\"duration_s\":60,\"params\":{\"seed\":7}}");
+	struct fault f = fault_rig_arm(
+		r,
+		"{\"type\":\"error\",\"probability\":0.3,\"duration_s\":60,\"params\":{\"seed\":7}}");
 	assert_string_equal(f.log, "Injected VICTIM error — answering 500");
 	for (size_t i = 0; i < n; i++) {
-		int status = fault_rig_get(fds[i % ARRAY_SIZE(fds)], i % 3 ? "/" : "/json?x=1", 2000, &a);
+		int status = fault_rig_get(fds[i % ARRAY_SIZE(fds)], i % 3 ? "/" : "/json?x=1",
+					   2000, &a);
 
 		assert_true(status == 200 || status == 500);
 		hit += status == 500;
@@ -106,11 +109,14 @@ static void test_fault_error_on_a_pipeline(void **state)
 	struct fault_answer a;
 	char request[8192] = "", left[65536];
 	size_t nr_left = 0, hit = 0, n = 48;
-	struct fault f = fault_rig_arm(r, "{\"type\":\"error\",\"probability\":0.5,\"duration_s\":60}");
+	struct fault f =
+		fault_rig_arm(r, "{\"type\":\"error\",\"probability\":0.5,\"duration_s\":60}");
 	int fd = fault_rig_connect(r->port, false);
 
-	for (size_t i = 0; i < n; i++)
-		strcat(request, i % 4 == 3 ? "GET /none HTTP/1.1\r\nHost: x\r\n\r\n" : "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	for (size_t i = 0, at = 0; i < n; i++)
+		at += (size_t)snprintf(request + at, sizeof(request) - at, "%s",
+				       i % 4 == 3 ? "GET /none HTTP/1.1\r\nHost: x\r\n\r\n" :
+						    "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_int_equal(send(fd, request, strlen(request), 0), (int)strlen(request));
 	for (size_t i = 0; i < n; i++) {
 		int status = fault_rig_hear(fd, 2000, left, &nr_left, &a);
@@ -160,9 +166,11 @@ static void test_fault_bad_data_parses_and_is_wrong(void **state)
 	assert_int_equal(f.out_of_reach, 2);
 	faults_disarm_all(r->faults);
 
-	fault_rig_arm(r, "{\"type\":\"bad_data\",\"duration_s\":60,\"params\":{\"keys\":[\"stock\"]}}");
+	fault_rig_arm(
+		r, "{\"type\":\"bad_data\",\"duration_s\":60,\"params\":{\"keys\":[\"stock\"]}}");
 	assert_int_equal(fault_rig_once(r->port, "/json", 2000, &a), 200);
-	assert_non_null(strstr(a.body, "\"stock\":-10,") ? a.body : strstr(a.body, "\"stock\":-10}"));
+	assert_non_null(strstr(a.body, "\"stock\":-10,") ? a.body :
+							   strstr(a.body, "\"stock\":-10}"));
 	assert_non_null(strstr(a.body, "\"price\":9.99"));
 	faults_disarm_all(r->faults);
 	assert_int_equal(fault_rig_once(r->port, "/json", 2000, &a), 200);
@@ -197,7 +205,8 @@ static void delay_accuracy(struct fault_rig *r, int delay_ms, size_t n)
 	int fd = fault_rig_connect(r->port, false);
 
 	assert_int_equal(fault_rig_get(fd, "/", 2000, &a), 200);
-	snprintf(body, sizeof(body), "{\"type\":\"timeout\",\"params\":{\"delay_ms\":%d},\"duration_s\":60}", delay_ms);
+	snprintf(body, sizeof(body),
+		 "{\"type\":\"timeout\",\"params\":{\"delay_ms\":%d},\"duration_s\":60}", delay_ms);
 	struct fault f = fault_rig_arm(r, body);
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(fault_rig_get(fd, "/", 5000, &a), 200);
@@ -207,8 +216,8 @@ static void delay_accuracy(struct fault_rig *r, int delay_ms, size_t n)
 	qsort(late, n, sizeof(*late), by_value);
 	/* Loose, and of the median: a busy machine is late by itself. make bench has the figures. */
 	assert_true(late[n / 2] < 250 * NSEC_PER_MSEC);
-	print_message("%d ms asked, by %s: error p50 %.3f ms, p99 %.3f ms (n=%zu)\n", delay_ms, f.backend,
-		      (double)late[n / 2] / 1e6, (double)late[n * 99 / 100] / 1e6, n);
+	print_message("%d ms asked, by %s: error p50 %.3f ms, p99 %.3f ms (n=%zu)\n", delay_ms,
+		      f.backend, (double)late[n / 2] / 1e6, (double)late[n * 99 / 100] / 1e6, n);
 	f = fault_rig_look(r, f.id);
 	assert_int_equal(f.state, FAULT_ARMED);
 	assert_int_equal(f.touched_requests, n);
@@ -240,7 +249,8 @@ static void test_fault_timeout_draws_the_share_and_ends_on_time(void **state)
 	size_t hit = 0, n = 200;
 	int fd = fault_rig_connect(r->port, false);
 	struct fault f = fault_rig_arm(
-		r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":100},\"probability\":0.2,\"duration_s\":8}");
+		r,
+		"{\"type\":\"timeout\",\"params\":{\"delay_ms\":100},\"probability\":0.2,\"duration_s\":8}");
 	uint64_t start = clock_mono_ns();
 
 	for (size_t i = 0; i < n; i++) {
@@ -253,7 +263,8 @@ static void test_fault_timeout_draws_the_share_and_ends_on_time(void **state)
 
 	/* With nobody ticking: the program itself stops. */
 	faults_disarm_all(r->faults);
-	f = fault_rig_arm(r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":100},\"duration_s\":1}");
+	f = fault_rig_arm(r,
+			  "{\"type\":\"timeout\",\"params\":{\"delay_ms\":100},\"duration_s\":1}");
 	start = clock_mono_ns();
 	uint64_t last_late = 0;
 	while (clock_mono_ns() - start < 1500 * NSEC_PER_MSEC) {
@@ -275,7 +286,8 @@ static void test_fault_loss_drops_and_the_service_goes_on(void **state)
 	struct fault_rig *r = need(state);
 	struct fault_answer a;
 	int fd = fault_rig_connect(r->port, false);
-	struct fault f = fault_rig_arm(r, "{\"type\":\"loss\",\"params\":{\"percent\":100},\"duration_s\":60}");
+	struct fault f = fault_rig_arm(
+		r, "{\"type\":\"loss\",\"params\":{\"percent\":100},\"duration_s\":60}");
 
 	assert_int_equal(fault_rig_get(fd, "/", 300, &a), 0);
 	assert_int_equal(fault_rig_once(r->port, "/health", 2000, &a), 200);
@@ -311,7 +323,9 @@ static void test_fault_crash_kills_once_or_by_draw(void **state)
 	r->server = 0;
 	fault_rig_restart(r);
 
-	f = fault_rig_arm(r, "{\"type\":\"crash\",\"probability\":0.3,\"duration_s\":30,\"params\":{\"seed\":3}}");
+	f = fault_rig_arm(
+		r,
+		"{\"type\":\"crash\",\"probability\":0.3,\"duration_s\":30,\"params\":{\"seed\":3}}");
 	size_t asked = 0;
 	for (int kills = 0; kills < 2; kills++) {
 		int gone = 0;

@@ -54,7 +54,8 @@ static struct fault_rig *need(void **state)
 	return *state;
 }
 
-static int try(struct fault_rig *r, const char *body, bool dry_run, struct fault *f, struct problem *p)
+static int try(struct fault_rig *r, const char *body, bool dry_run, struct fault *f,
+	       struct problem *p)
 {
 	struct fault_request req;
 	const char *why;
@@ -72,19 +73,22 @@ static void test_fault_slots_replace_and_types_conflict(void **state)
 	struct fault f;
 	struct problem p;
 
-	struct fault first = fault_rig_arm(r, "{\"type\":\"error\",\"slot\":\"inject-failure\",\"duration_s\":60}");
+	struct fault first = fault_rig_arm(
+		r, "{\"type\":\"error\",\"slot\":\"inject-failure\",\"duration_s\":60}");
 	fault_rig_arm(r, "{\"type\":\"loss\",\"params\":{\"percent\":1},\"duration_s\":60}");
 	assert_true(try(r, "{\"type\":\"error\",\"duration_s\":60}", false, &f, &p) < 0);
 	assert_int_equal(p.status, 409);
 	assert_non_null(strstr(p.detail, first.id));
 
 	/* A refused request changes nothing. */
-	assert_true(try(r, "{\"type\":\"error\",\"slot\":\"inject-failure\",\"duration_s\":7200}", false, &f, &p) < 0);
+	assert_true(try(r, "{\"type\":\"error\",\"slot\":\"inject-failure\",\"duration_s\":7200}",
+			false, &f, &p) < 0);
 	assert_int_equal(p.status, 422);
 	assert_non_null(strstr(p.allowed, "max_duration"));
 	assert_int_equal(fault_rig_look(r, first.id).state, FAULT_ARMED);
 
-	struct fault second = fault_rig_arm(r, "{\"type\":\"timeout\",\"slot\":\"inject-failure\",\"duration_s\":60}");
+	struct fault second = fault_rig_arm(
+		r, "{\"type\":\"timeout\",\"slot\":\"inject-failure\",\"duration_s\":60}");
 	assert_string_equal(second.log, "Injected VICTIM timeout — sleeping 2s");
 	f = fault_rig_look(r, first.id);
 	assert_int_equal(f.state, FAULT_RESET);
@@ -179,7 +183,8 @@ static void test_fault_rule_that_somebody_removed_is_noticed(void **state)
 {
 	struct fault_rig *r = need(state);
 	struct fault_answer a;
-	struct fault f = fault_rig_arm(r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":20},\"duration_s\":60}");
+	struct fault f = fault_rig_arm(
+		r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":20},\"duration_s\":60}");
 
 	if (strcmp(f.backend, "nfqueue") != 0) {
 		print_message("SKIP test_fault_rules: the back end here is %s\n", f.backend);
@@ -203,7 +208,8 @@ static void test_fault_hurts_ipv6_and_mapped_alike(void **state)
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		fault_rig_arm(r, "{\"type\":\"error\",\"duration_s\":60}");
-		fault_rig_arm(r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":60},\"duration_s\":60}");
+		fault_rig_arm(
+			r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":60},\"duration_s\":60}");
 		int fd = fault_rig_connect(r->port, v6);
 		assert_true(fd >= 0);
 		assert_int_equal(fault_rig_get(fd, "/", 3000, &a), 500);
@@ -218,14 +224,16 @@ static void test_fault_health_is_hurt_only_when_asked(void **state)
 {
 	struct fault_rig *r = need(state);
 	struct fault_answer a;
-	struct fault f = fault_rig_arm(r, "{\"type\":\"error\",\"duration_s\":60,\"match\":{\"health\":true}}");
+	struct fault f = fault_rig_arm(
+		r, "{\"type\":\"error\",\"duration_s\":60,\"match\":{\"health\":true}}");
 
 	assert_non_null(strstr(f.says, "liveness"));
 	assert_int_equal(fault_rig_once(r->port, "/healthz", 2000, &a), 500);
 	assert_int_equal(fault_rig_once(r->port, "/reset?x=1", 2000, &a), 200);
 	faults_disarm_all(r->faults);
 	fault_rig_arm(r, "{\"type\":\"error\",\"duration_s\":60}");
-	static const char *const probes[] = { "/health", "/healthz", "/livez", "/readyz", "/health?deep=1" };
+	static const char *const probes[] = { "/health", "/healthz", "/livez", "/readyz",
+					      "/health?deep=1" };
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++)
 		assert_int_equal(fault_rig_once(r->port, probes[i], 2000, &a), 200);
 	faults_disarm_all(r->faults);
@@ -280,7 +288,8 @@ static void test_fault_cpu_takes_its_share(void **state)
 {
 	struct fault_rig *r = need(state);
 	struct service truth = r->service;
-	uint64_t *work = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t *work =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_ptr_not_equal(work, MAP_FAILED);
 	pid_t worker = start_worker(work);
@@ -288,12 +297,15 @@ static void test_fault_cpu_takes_its_share(void **state)
 	r->service.main_start_ticks = undo_start_ticks(worker);
 	double whole = work_rate(worker, work, 500);
 
-	struct fault f = fault_rig_arm(r, "{\"type\":\"cpu\",\"params\":{\"percent\":80},\"duration_s\":60}");
+	struct fault f = fault_rig_arm(
+		r, "{\"type\":\"cpu\",\"params\":{\"percent\":80},\"duration_s\":60}");
 	fault_rig_sleep_ms(100);
 	double left = work_rate(worker, work, 1000) / whole;
 	assert_true(burner_in(truth.cgroup));
 	print_message("cpu 80 %%: %.0f %% of the work is left\n", left * 100);
-	assert_true(left < 0.5); /* no lower bound: under software emulation a tick costs more than it takes */
+	assert_true(
+		left <
+		0.5); /* no lower bound: under software emulation a tick costs more than it takes */
 	faults_disarm(r->faults, f.id, &f, NULL);
 	assert_true(f.touched_packets > 100);
 	assert_false(burner_in(truth.cgroup));

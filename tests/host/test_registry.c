@@ -29,7 +29,8 @@ static pid_t listen_as(const char *name, uint16_t port, bool two)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_NAME, name);
 		for (int i = 0; i <= two; i++) {
-			struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)(port + i)) };
+			struct sockaddr_in6 a = { .sin6_family = AF_INET6,
+						  .sin6_port = htons((uint16_t)(port + i)) };
 			int on = 1, fd = socket(AF_INET6, SOCK_STREAM, 0);
 			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 			if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 8) < 0)
@@ -217,7 +218,10 @@ static void test_proc_stat_survives_hostile_names(void **state)
 	(void)state;
 	struct proc_stat st;
 
-	assert_int_equal(proc_stat_parse("7 (a) b) (c) S 3 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 4242 1 1", &st), 0);
+	assert_int_equal(
+		proc_stat_parse(
+			"7 (a) b) (c) S 3 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 4242 1 1", &st),
+		0);
 	assert_int_equal(st.pid, 7);
 	assert_int_equal(st.ppid, 3);
 	assert_int_equal(st.state, 'S');
@@ -233,7 +237,8 @@ static int enter(void **state)
 	(void)state;
 	int err = netns_enter();
 	if (err)
-		print_error("no network namespace of our own (%s): run this as root\n", strerror(-err));
+		print_error("no network namespace of our own (%s): run this as root\n",
+			    strerror(-err));
 	return err;
 }
 

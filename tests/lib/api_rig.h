@@ -12,8 +12,8 @@
 
 extern struct server *server;
 extern char rig_folder[],
-	rig_path[64]; /* of the socket; path "" where there is no namespace to be had */
-extern char answer[1 << 17];            /* the last one, head and body */
+	rig_path[64];        /* of the socket; path "" where there is no namespace to be had */
+extern char answer[1 << 17]; /* the last one, head and body */
 
 /* cmocka's fixtures: the namespace and the folder; the fake and the server's end. */
 int rig_group_setup(void **state);

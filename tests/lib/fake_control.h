@@ -14,16 +14,16 @@
 
 struct fake_control {
 	pthread_mutex_t lock;
-	char self[SERVICE_NAME_MAX];  /* what every process belongs to; "": none */
-	unsigned hold_ms;             /* health answers so late */
-	unsigned calls;               /* of anything that changes something */
-	struct caller who;            /* the last such call's */
+	char self[SERVICE_NAME_MAX]; /* what every process belongs to; "": none */
+	unsigned hold_ms;            /* health answers so late */
+	unsigned calls;              /* of anything that changes something */
+	struct caller who;           /* the last such call's */
 	struct control_attach attach;
 	struct control_requests requests;
 	struct control_incidents incidents;
 	char service[SERVICE_NAME_MAX], id[CONTROL_ID_MAX], action[64], why[256], mode[16];
-	bool dry_run, all;            /* the last disarm_all was for every service */
-	bool broken;                  /* every reading function fails without a reason */
+	bool dry_run, all; /* the last disarm_all was for every service */
+	bool broken;       /* every reading function fails without a reason */
 };
 
 /* The one that rigs use. */

@@ -32,7 +32,7 @@
 #include "kernel/tc.h"
 #include "netns.h"
 
-#define BODY_JSON                                                                                        \
+#define BODY_JSON                                                                                   \
 	"{\"items\":[{\"id\":\"p1\",\"name\":\"Widget \\\"one\\\"\",\"price\":9.99,\"stock\":100}," \
 	"{\"id\":\"p2\",\"name\":\"Go\",\"price\": 100 ,\"stock\":5}]}"
 
@@ -57,9 +57,11 @@ static void reply(int fd, const char *path)
 	if (!strncmp(path, "/none", 5))
 		snprintf(text, sizeof(text), "HTTP/1.1 204 No Content\r\n\r\n");
 	else
-		snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n%s",
+		snprintf(text, sizeof(text),
+			 "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n%s",
 			 json ? "application/json" : "text/plain",
-			 !strncmp(path, "/gzip", 5) ? "Content-Encoding: gzip\r\n" : "", strlen(body), body);
+			 !strncmp(path, "/gzip", 5) ? "Content-Encoding: gzip\r\n" : "",
+			 strlen(body), body);
 	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
 		return;
 }
@@ -95,11 +97,14 @@ static void *serve(void *arg)
 static int listen_at(int family, uint16_t port)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000001) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(0x7f000001) };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	int err = family == AF_INET ? bind(fd, (void *)&in, sizeof(in)) : bind(fd, (void *)&in6, sizeof(in6));
+	int err = family == AF_INET ? bind(fd, (void *)&in, sizeof(in)) :
+				      bind(fd, (void *)&in6, sizeof(in6));
 	if (err < 0 || listen(fd, 512) < 0)
 		_exit(2);
 	return fd;
@@ -165,7 +170,8 @@ void fault_rig_start(struct fault_rig *r, int family)
 	rig_family = family;
 	assert_int_equal(netns_enter(), 0);
 	assert_int_equal(cgroup_root(root), 0);
-	snprintf(r->service.cgroup, sizeof(r->service.cgroup), "/archaic-test-%d-%d", getpid(), ++nr);
+	snprintf(r->service.cgroup, sizeof(r->service.cgroup), "/archaic-test-%d-%d", getpid(),
+		 ++nr);
 	snprintf(r->cgroup_dir, sizeof(r->cgroup_dir), "%.100s%.100s", root, r->service.cgroup);
 	assert_int_equal(mkdir(r->cgroup_dir, 0755), 0);
 	snprintf(r->run_dir, sizeof(r->run_dir), "/tmp/archaic-fault-XXXXXX");
@@ -258,14 +264,19 @@ struct fault fault_rig_look(struct fault_rig *r, const char *id)
 
 int fault_rig_connect(uint16_t port, bool v6)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000001) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(0x7f000001) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+				    .sin6_port = htons(port),
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if ((v6 ? connect(fd, (void *)&in6, sizeof(in6)) : connect(fd, (void *)&in, sizeof(in))) < 0) {
+	if ((v6 ? connect(fd, (void *)&in6, sizeof(in6)) : connect(fd, (void *)&in, sizeof(in))) <
+	    0) {
 		close(fd);
 		return -1;
 	}
@@ -325,7 +336,8 @@ int fault_rig_get(int fd, const char *path, int timeout_ms, struct fault_answer 
 	size_t nr_left = 0;
 	uint64_t start = clock_mono_ns();
 
-	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n", path);
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n",
+		 path);
 	*ret = (struct fault_answer){ .status = 0 };
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0)
 		return 0;
@@ -382,7 +394,8 @@ bool fault_rig_nothing_left(const struct fault_rig *r)
 	for (int i = 0; i < n; i++) {
 		struct qdisc_info info;
 
-		if (qdisc_look(dev[i].ifindex, &info) < 0 || info.clsact || info.root != QDISC_ROOT_DEFAULT) {
+		if (qdisc_look(dev[i].ifindex, &info) < 0 || info.clsact ||
+		    info.root != QDISC_ROOT_DEFAULT) {
 			print_error("qdisc left on %s\n", dev[i].name);
 			clean = false;
 		}

@@ -18,13 +18,13 @@
 #include "fault/fault.h"
 
 struct fault_rig {
-	struct service service;  /* the server at `port` */
+	struct service service; /* the server at `port` */
 	pid_t server;
 	uint16_t port, other_port; /* the neighbour: same process, same cgroup */
 	char cgroup_dir[256];
 	char run_dir[64];
-	const char *avoid;       /* back ends not to take; NULL: none */
-	struct faults *faults;   /* NULL until fault_rig_faults() */
+	const char *avoid;     /* back ends not to take; NULL: none */
+	struct faults *faults; /* NULL until fault_rig_faults() */
 };
 
 /** fault_rig_available() - root, cgroup v2? Prints "SKIP name: reason" when not. */
@@ -52,8 +52,8 @@ struct fault fault_rig_arm(struct fault_rig *r, const char *body);
 struct fault fault_rig_look(struct fault_rig *r, const char *id);
 
 struct fault_answer {
-	int status;        /* 0: none came */
-	uint64_t ns;       /* request sent to whole answer read */
+	int status;  /* 0: none came */
+	uint64_t ns; /* request sent to whole answer read */
 	char head[1024];
 	char body[8192];
 	size_t len;

@@ -9,7 +9,7 @@
 #include "serve/router.h"
 
 extern struct router *router;
-extern struct reply reply;               /* the last one */
+extern struct reply reply; /* the last one */
 
 /* cmocka's fixtures. */
 int router_group_setup(void **state);

@@ -33,7 +33,8 @@ static void test_fault_request_refuses_and_names(void **state)
 		{ "{\"type\":\"error\",\"probability\":-0.1}", "probability", "-0.1", "0 to 1" },
 		{ "{\"type\":\"error\",\"probability\":\"nan\"}", "probability", "nan", "0 to 1" },
 		{ "{\"type\":\"error\",\"probability\":\"inf\"}", "probability", "inf", "0 to 1" },
-		{ "{\"type\":\"error\",\"probability\":\"0.3x\"}", "probability", "0.3x", "0 to 1" },
+		{ "{\"type\":\"error\",\"probability\":\"0.3x\"}", "probability", "0.3x",
+		  "0 to 1" },
 		{ "{\"type\":\"error\",\"probability\":null}", "probability", "null", "0 to 1" },
 		{ "{\"type\":\"error\",\"probability\":[1]}", "probability", "[1]", "0 to 1" },
 		{ "{\"type\":\"error\",\"probability\":1e999}", "probability", "null", "0 to 1" },
@@ -41,21 +42,29 @@ static void test_fault_request_refuses_and_names(void **state)
 		{ "{\"type\":\"timeout\",\"intensity\":101}", "intensity", "101", "1 to 100" },
 		{ "{\"type\":\"timeout\",\"intensity\":1.5}", "intensity", "1.5", "whole" },
 		{ "{\"type\":\"timeout\",\"intensity\":\"five\"}", "intensity", "five", "whole" },
-		{ "{\"type\":\"timeout\",\"params\":{\"delay_ms\":0}}", "delay_ms", "0", "1 to 600000" },
-		{ "{\"type\":\"timeout\",\"params\":{\"status\":500}}", "status", "500", "delay_ms" },
-		{ "{\"type\":\"timeout\",\"params\":{\"delay_ms\":5,\"intensity\":1}}", "intensity", "1", "left out" },
+		{ "{\"type\":\"timeout\",\"params\":{\"delay_ms\":0}}", "delay_ms", "0",
+		  "1 to 600000" },
+		{ "{\"type\":\"timeout\",\"params\":{\"status\":500}}", "status", "500",
+		  "delay_ms" },
+		{ "{\"type\":\"timeout\",\"params\":{\"delay_ms\":5,\"intensity\":1}}", "intensity",
+		  "1", "left out" },
 		{ "{\"type\":\"timeout\",\"params\":7}", "params", "7", "object" },
-		{ "{\"type\":\"error\",\"params\":{\"status\":200}}", "status", "200", "400 to 599" },
-		{ "{\"type\":\"error\",\"params\":{\"status\":404.5}}", "status", "404.5", "whole" },
+		{ "{\"type\":\"error\",\"params\":{\"status\":200}}", "status", "200",
+		  "400 to 599" },
+		{ "{\"type\":\"error\",\"params\":{\"status\":404.5}}", "status", "404.5",
+		  "whole" },
 		{ "{\"type\":\"cpu\",\"params\":{\"percent\":96}}", "percent", "96", "1 to 95" },
 		{ "{\"type\":\"loss\"}", "percent", "missing", "0.1 to 100" },
 		{ "{\"type\":\"loss\",\"intensity\":3}", "intensity", "3", "percent" },
 		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":[]}}", "keys", "[]", "names" },
-		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":[\"a b\"]}}", "keys", "[\"a b\"]", "names" },
-		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":\"a,,b\"}}", "keys", "a,,b", "names" },
-		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]}}", "keys",
-		  NULL, "1 to 8" },
-		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":\"abcdefghijklmnopqrstuvwx\"}}", "keys", NULL, "23" },
+		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":[\"a b\"]}}", "keys", "[\"a b\"]",
+		  "names" },
+		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":\"a,,b\"}}", "keys", "a,,b",
+		  "names" },
+		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]}}",
+		  "keys", NULL, "1 to 8" },
+		{ "{\"type\":\"bad_data\",\"params\":{\"keys\":\"abcdefghijklmnopqrstuvwx\"}}",
+		  "keys", NULL, "23" },
 		{ "{\"type\":\"error\",\"duration_s\":0}", "duration_s", "0", "over 0" },
 		{ "{\"type\":\"error\",\"duration\":-3}", "duration", "-3", "over 0" },
 		{ "{\"type\":\"error\",\"duration_s\":\"1h\"}", "duration_s", "1h", "seconds" },
@@ -74,10 +83,12 @@ static void test_fault_request_refuses_and_names(void **state)
 		struct fault_request r = { .intensity = 77 };
 		struct problem p;
 
-		if (parse(bad[i].body, &r, &p) >= 0 || p.status != 400 || strcmp(p.parameter, bad[i].parameter) ||
-		    (bad[i].value && strcmp(p.value, bad[i].value)) || !strstr(p.allowed, bad[i].allowed))
-			fail_msg("%s: %d parameter '%s' value '%s' allowed '%s'", bad[i].body, p.status, p.parameter, p.value,
-				 p.allowed);
+		if (parse(bad[i].body, &r, &p) >= 0 || p.status != 400 ||
+		    strcmp(p.parameter, bad[i].parameter) ||
+		    (bad[i].value && strcmp(p.value, bad[i].value)) ||
+		    !strstr(p.allowed, bad[i].allowed))
+			fail_msg("%s: %d parameter '%s' value '%s' allowed '%s'", bad[i].body,
+				 p.status, p.parameter, p.value, p.allowed);
 		assert_int_equal(r.intensity, 77); /* untouched */
 	}
 }
@@ -88,8 +99,11 @@ static void test_fault_request_takes_both_forms(void **state)
 	struct problem p;
 
 	(void)state;
-	assert_int_equal(parse("{\"service\":\"self\",\"slot\":\"inject-failure\",\"type\":\"timeout\",\"intensity\":\"5\","
-			       "\"probability\":\"0.4\",\"duration\":\"60\"}", &r, &p), 0);
+	assert_int_equal(
+		parse("{\"service\":\"self\",\"slot\":\"inject-failure\",\"type\":\"timeout\",\"intensity\":\"5\","
+		      "\"probability\":\"0.4\",\"duration\":\"60\"}",
+		      &r, &p),
+		0);
 	assert_int_equal(r.type, FAULT_TIMEOUT);
 	assert_int_equal(r.intensity, 5);
 	assert_true(r.probability == 0.4);
@@ -97,8 +111,11 @@ static void test_fault_request_takes_both_forms(void **state)
 	assert_string_equal(r.service, "self");
 	assert_string_equal(r.slot, "inject-failure");
 
-	assert_int_equal(parse("{\"service\":\"db\",\"type\":\"bad_data\",\"params\":{\"keys\":[\"name\",\"x-y\"],\"seed\":9},"
-			       "\"match\":{\"health\":true}}", &r, &p), 0);
+	assert_int_equal(
+		parse("{\"service\":\"db\",\"type\":\"bad_data\",\"params\":{\"keys\":[\"name\",\"x-y\"],\"seed\":9},"
+		      "\"match\":{\"health\":true}}",
+		      &r, &p),
+		0);
 	assert_int_equal(r.nr_keys, 2);
 	assert_string_equal(r.keys[1], "x-y");
 	assert_int_equal(r.seed, 9);
@@ -108,8 +125,11 @@ static void test_fault_request_takes_both_forms(void **state)
 
 	/* The most that every type takes. */
 	assert_int_equal(parse("{\"type\":\"loss\",\"params\":{\"percent\":100}}", &r, &p), 0);
-	assert_int_equal(parse("{\"type\":\"error\",\"params\":{\"status\":599},\"probability\":0}", &r, &p), 0);
-	assert_int_equal(parse("{\"type\":\"timeout\",\"params\":{\"delay_ms\":600000}}", &r, &p), 0);
+	assert_int_equal(parse("{\"type\":\"error\",\"params\":{\"status\":599},\"probability\":0}",
+			       &r, &p),
+			 0);
+	assert_int_equal(parse("{\"type\":\"timeout\",\"params\":{\"delay_ms\":600000}}", &r, &p),
+			 0);
 }
 
 static void test_fault_table_is_whole(void **state)
@@ -122,21 +142,27 @@ static void test_fault_table_is_whole(void **state)
 		assert_ptr_equal(fault_type_find(t->name), t);
 		assert_non_null(t->backends[0].name);
 		for (size_t k = 0; k < t->nr_params; k++)
-			assert_true(t->params[k].min < t->params[k].max && t->params[k].says && t->params[k].allowed);
+			assert_true(t->params[k].min < t->params[k].max && t->params[k].says &&
+				    t->params[k].allowed);
 	}
 	assert_null(fault_type_find("nothing"));
 }
 
 static void test_fault_says_the_real_figure(void **state)
 {
-	struct fault f = { .req = { .type = FAULT_TIMEOUT, .service = "db-service", .probability = 0.4,
-				    .duration_ns = 60 * NSEC_PER_SEC }, .delay_ns = 10 * NSEC_PER_SEC };
+	struct fault f = { .req = { .type = FAULT_TIMEOUT,
+				    .service = "db-service",
+				    .probability = 0.4,
+				    .duration_ns = 60 * NSEC_PER_SEC },
+			   .delay_ns = 10 * NSEC_PER_SEC };
 
 	(void)state;
 	says_log(&f, 1);
 	assert_string_equal(f.log, "Injected DB timeout — sleeping 10s");
 	says_traffic(&f);
-	assert_string_equal(f.says, "Responses of db-service to 40 % of the requests leave 10 s late, for 60 s; no traffic yet");
+	assert_string_equal(
+		f.says,
+		"Responses of db-service to 40 % of the requests leave 10 s late, for 60 s; no traffic yet");
 	f.seen_packets = 9;
 	f.touched_requests = 3;
 	f.spared_requests = 4;
@@ -149,9 +175,17 @@ static void test_fault_says_the_real_figure(void **state)
 
 static void test_fault_json_is_as_the_interface_has_it(void **state)
 {
-	struct fault f = { .id = "f-7k2m", .state = FAULT_ARMED, .armed_ns = 5 * NSEC_PER_SEC, .ends_ns = 65 * NSEC_PER_SEC,
-			   .req = { .type = FAULT_ERROR, .service = "db", .probability = 0.5 }, .status = 503,
-			   .touched_requests = 2, .spared_requests = 3, .out_of_reach = 1, .backend = "tcx", .says = "x" };
+	struct fault f = { .id = "f-7k2m",
+			   .state = FAULT_ARMED,
+			   .armed_ns = 5 * NSEC_PER_SEC,
+			   .ends_ns = 65 * NSEC_PER_SEC,
+			   .req = { .type = FAULT_ERROR, .service = "db", .probability = 0.5 },
+			   .status = 503,
+			   .touched_requests = 2,
+			   .spared_requests = 3,
+			   .out_of_reach = 1,
+			   .backend = "tcx",
+			   .says = "x" };
 
 	(void)state;
 	CLEANUP(json_freep) cJSON *j = fault_json(&f, 25 * NSEC_PER_SEC);

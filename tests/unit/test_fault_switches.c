@@ -35,7 +35,8 @@ static void test_guardian_decides(void **state)
 		{ { false, 10 * S, 12 * S, 60 * S, 1 }, GUARDIAN_WAIT },
 		{ { false, 12 * S, 12 * S, 60 * S, 1 }, GUARDIAN_WAIT },
 		{ { false, 12 * S + 1, 12 * S, 60 * S, 1 }, GUARDIAN_UNDO_ALL },
-		{ { false, 10 * S, 12 * S, 9 * S, 1 }, GUARDIAN_WAIT }, /* the daemon has a grace to do it itself */
+		{ { false, 10 * S, 12 * S, 9 * S, 1 },
+		  GUARDIAN_WAIT }, /* the daemon has a grace to do it itself */
 		{ { false, 10 * S, 12 * S, 7 * S, 1 }, GUARDIAN_UNDO_DUE },
 		{ { false, 10 * S, 12 * S, UINT64_MAX, 1 }, GUARDIAN_WAIT },
 	};
@@ -144,7 +145,8 @@ static void test_verdicts_are_bounded_and_sorted(void **state)
 
 static void test_holder_takes_packets_apart(void **state)
 {
-	uint8_t v4[41] = { 0x45, 0, 0, 41, 0, 0, 0, 0, 64, 6, 0, 0, 127, 0, 0, 1, 10, 0, 0, 2, 0x1f, 0x42, 0x9c, 0x40 };
+	uint8_t v4[41] = { 0x45, 0, 0, 41, 0,  0, 0, 0, 64,   6,    0,    0,
+			   127,  0, 0, 1,  10, 0, 0, 2, 0x1f, 0x42, 0x9c, 0x40 };
 	uint8_t v6[60] = { 0x60, 0, 0, 0, 0, 20, 6, 64 };
 	struct fault_tuple t;
 	bool payload;

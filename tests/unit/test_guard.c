@@ -130,7 +130,7 @@ static void test_guard_target_lists(void **state)
 	w->limits.nr_allowed = 1;
 	world_limits(w);
 	expect(w, 100 * S, GUARD_DENY, "allow-list");
-	strcpy(w->limits.allowed[1], "db");
+	snprintf(w->limits.allowed[1], sizeof(w->limits.allowed[1]), "db");
 	w->limits.nr_allowed = 2;
 	world_limits(w);
 	expect(w, 100 * S, GUARD_ALLOW, "within");

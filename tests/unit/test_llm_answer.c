@@ -163,7 +163,8 @@ static void test_llm_validate_survives_long_reasons(void **state)
 
 	(void)state;
 	for (size_t i = 0, at = 0; i < 400; i++)
-		at += (size_t)snprintf(why + at, sizeof(why) - at, "%s", i % 2 ? "svc_1 " : "\xe2\x82\xac");
+		at += (size_t)snprintf(why + at, sizeof(why) - at, "%s",
+				       i % 2 ? "svc_1 " : "\xe2\x82\xac");
 	snprintf(
 		text, sizeof(text),
 		"{\"incident_id\":\"i-0004\",\"root_cause_service\":\"svc_2\",\"fault_class\":\"cpu\",\"action_id\":\"a3\","

@@ -49,22 +49,22 @@ static void test_repair_takes_a_terminals_commands_away(void **state)
 		{ "\x1b[2J\r\n\t\x7f", "?[2J????" },
 		{ "\xc2\x9b"
 		  "31m",
-		  "?31m" },             /* CSI as one C1 character */
+		  "?31m" }, /* CSI as one C1 character */
 		{ "a\xe2\x80\xae"
 		  "b",
-		  "a?b" },           /* right-to-left override */
+		  "a?b" }, /* right-to-left override */
 		{ "a\xe2\x81\xa6"
 		  "b",
-		  "a?b" },           /* isolate */
+		  "a?b" }, /* isolate */
 		{ "a\xe2\x80\x8b"
 		  "b",
-		  "a?b" },           /* zero width space */
+		  "a?b" }, /* zero width space */
 		{ "a\xef\xbb\xbf"
 		  "b",
-		  "a?b" },           /* byte order mark */
+		  "a?b" }, /* byte order mark */
 		{ "a\xe2\x80\xa8"
 		  "b",
-		  "a?b" },           /* line separator */
+		  "a?b" }, /* line separator */
 		{ "\xff\x1b\xff", "???" },
 	};
 

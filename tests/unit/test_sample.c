@@ -12,7 +12,8 @@
 
 static void test_hist_bounds_hold_every_prometheus_bucket(void **state)
 {
-	static const double buckets[] = { .0005, .001, .0025, .005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10 };
+	static const double buckets[] = { .0005, .001, .0025, .005, .01, .025, .05, .075, .1,
+					  .25,   .5,   .75,   1,    2.5, 5,    7.5, 10 };
 
 	(void)state;
 	assert_int_equal(hist_upper_ns(0), 1000);
@@ -44,7 +45,10 @@ static void test_hist_quantile_is_linear_within_a_bucket(void **state)
 
 static struct tick make_tick(uint64_t at_s, uint64_t requests)
 {
-	struct tick t = { .at_ns = at_s * NSEC_PER_SEC, .span_ns = NSEC_PER_SEC, .nr_services = 1, .nr_edges = 1 };
+	struct tick t = { .at_ns = at_s * NSEC_PER_SEC,
+			  .span_ns = NSEC_PER_SEC,
+			  .nr_services = 1,
+			  .nr_edges = 1 };
 
 	t.services = calloc(1, sizeof(*t.services));
 	t.edges = calloc(1, sizeof(*t.edges));
@@ -53,7 +57,9 @@ static struct tick make_tick(uint64_t at_s, uint64_t requests)
 	t.services[0].id = 7;
 	t.services[0].requests = requests;
 	t.services[0].in_flight = (uint32_t)requests;
-	t.edges[0] = (struct edge_sample){ .client = 7, .server = 8, .client_requests = requests, .client_duration_ns = 5 };
+	t.edges[0] = (struct edge_sample){
+		.client = 7, .server = 8, .client_requests = requests, .client_duration_ns = 5
+	};
 	return t;
 }
 

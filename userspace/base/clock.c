@@ -43,5 +43,6 @@ const char *clock_format(int64_t wall_ms, char text[static CLOCK_TEXT_SIZE])
 
 int64_t clock_mono_to_wall_ms(uint64_t mono_ns)
 {
-	return clock_wall_ms() + ((int64_t)mono_ns - (int64_t)clock_mono_ns()) / (int64_t)NSEC_PER_MSEC;
+	return clock_wall_ms() +
+		((int64_t)mono_ns - (int64_t)clock_mono_ns()) / (int64_t)NSEC_PER_MSEC;
 }

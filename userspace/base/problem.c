@@ -8,16 +8,11 @@ static const struct {
 	int status, err;
 	const char *title;
 } kinds[] = {
-	{ 400, -EINVAL, "Invalid request" },
-	{ 401, -EACCES, "Not authenticated" },
-	{ 403, -EACCES, "Not allowed" },
-	{ 404, -ENOENT, "Not found" },
-	{ 405, -EINVAL, "Method not allowed" },
-	{ 409, -EEXIST, "Conflict" },
-	{ 413, -EMSGSIZE, "Too large" },
-	{ 422, -EPERM, "Over a limit" },
-	{ 429, -EBUSY, "Too many requests" },
-	{ 503, -ENOTSUP, "Not available" },
+	{ 400, -EINVAL, "Invalid request" },    { 401, -EACCES, "Not authenticated" },
+	{ 403, -EACCES, "Not allowed" },        { 404, -ENOENT, "Not found" },
+	{ 405, -EINVAL, "Method not allowed" }, { 409, -EEXIST, "Conflict" },
+	{ 413, -EMSGSIZE, "Too large" },        { 422, -EPERM, "Over a limit" },
+	{ 429, -EBUSY, "Too many requests" },   { 503, -ENOTSUP, "Not available" },
 };
 
 static int classify(struct problem *p, int status)
@@ -50,7 +45,8 @@ int problem_set(struct problem *p, int status, const char *fmt, ...)
 	return err;
 }
 
-int problem_parameter(struct problem *p, int status, const char *name, const char *value, const char *allowed)
+int problem_parameter(struct problem *p, int status, const char *name, const char *value,
+		      const char *allowed)
 {
 	int err = classify(p, status);
 
@@ -59,7 +55,8 @@ int problem_parameter(struct problem *p, int status, const char *name, const cha
 		snprintf(p->parameter, sizeof(p->parameter), "%s", name);
 		snprintf(p->value, sizeof(p->value), "%s", value);
 		snprintf(p->allowed, sizeof(p->allowed), "%s", allowed);
-		snprintf(p->detail, sizeof(p->detail), "%s is %s; it must be %s", name, p->value, allowed);
+		snprintf(p->detail, sizeof(p->detail), "%s is %s; it must be %s", name, p->value,
+			 allowed);
 	}
 	return err;
 }

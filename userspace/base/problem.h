@@ -11,11 +11,11 @@
 #include "base/util.h"
 
 struct problem {
-	int status;          /* HTTP status; 0: no problem */
+	int status; /* HTTP status; 0: no problem */
 	char title[64];
-	char detail[320];    /* one sentence */
+	char detail[320]; /* one sentence */
 	char parameter[64];
-	char value[96];      /* as it was given, cut */
+	char value[96]; /* as it was given, cut */
 	char allowed[128];
 };
 
@@ -27,6 +27,7 @@ struct problem {
 int problem_set(struct problem *p, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /** problem_parameter() - a 400 or 422 about one parameter: detail becomes "@name is @value; it must be @allowed". */
-int problem_parameter(struct problem *p, int status, const char *name, const char *value, const char *allowed);
+int problem_parameter(struct problem *p, int status, const char *name, const char *value,
+		      const char *allowed);
 
 #endif

@@ -23,16 +23,16 @@
 #define NSEC_PER_MSEC 1000000ULL
 #define NSEC_PER_USEC 1000ULL
 
-#define MIN(a, b)                            \
-	({                                   \
-		__typeof__(a) _min_a = (a);  \
-		__typeof__(b) _min_b = (b);  \
+#define MIN(a, b)                                  \
+	({                                         \
+		__typeof__(a) _min_a = (a);        \
+		__typeof__(b) _min_b = (b);        \
 		_min_a < _min_b ? _min_a : _min_b; \
 	})
-#define MAX(a, b)                            \
-	({                                   \
-		__typeof__(a) _max_a = (a);  \
-		__typeof__(b) _max_b = (b);  \
+#define MAX(a, b)                                  \
+	({                                         \
+		__typeof__(a) _max_a = (a);        \
+		__typeof__(b) _max_b = (b);        \
 		_max_a > _max_b ? _max_a : _max_b; \
 	})
 
@@ -46,12 +46,12 @@
 	})
 
 /* The same for a file descriptor: the variable is -1 afterwards. */
-#define TAKE_FD(fd)                \
-	({                         \
-		int *_fdp = &(fd); \
+#define TAKE_FD(fd)                 \
+	({                          \
+		int *_fdp = &(fd);  \
 		int _taken = *_fdp; \
-		*_fdp = -1;        \
-		_taken;            \
+		*_fdp = -1;         \
+		_taken;             \
 	})
 
 static inline void freep(void *p)

@@ -24,8 +24,8 @@
 enum cli_status { CLI_DONE, CLI_FAILED, CLI_USAGE, CLI_NO_DAEMON, CLI_REFUSED, CLI_UNABLE };
 
 struct cli_option {
-	const char *name;    /* without "--" */
-	const char *value;   /* how help calls the value; NULL: a flag */
+	const char *name;  /* without "--" */
+	const char *value; /* how help calls the value; NULL: a flag */
 	const char *help;
 };
 
@@ -36,12 +36,12 @@ struct cli_command {
 	const char *args;    /* for the usage line: "SERVICE TYPE"; "" for none */
 	const char *summary; /* one line */
 	size_t min_args, max_args;
-	bool own_options;    /* parses c->rest itself (run, check-config) */
-	bool local;          /* asks no daemon: no --socket */
+	bool own_options;                 /* parses c->rest itself (run, check-config) */
+	bool local;                       /* asks no daemon: no --socket */
 	const struct cli_option *options; /* ended by a NULL name; NULL: none */
-	int (*run)(struct cli *c); /* an exit status */
-	void (*more_help)(FILE *to); /* NULL: none */
-	const char *examples; /* lines */
+	int (*run)(struct cli *c);        /* an exit status */
+	void (*more_help)(FILE *to);      /* NULL: none */
+	const char *examples;             /* lines */
 };
 
 struct cli {
@@ -51,7 +51,7 @@ struct cli {
 	const char *args[CLI_ARGS_MAX];
 	size_t nr_args;
 	const char *values[CLI_OPTIONS_MAX]; /* by the option's place, see cli_option() */
-	char *const *rest;   /* the words after the command */
+	char *const *rest;                   /* the words after the command */
 	int nr_rest;
 	bool json;
 	char socket[108];

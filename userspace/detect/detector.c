@@ -34,8 +34,9 @@ int detector_new(const struct detector_config *cfg, struct detector **ret)
 	if (cfg)
 		c = *cfg;
 	if (c.shadow_samples < TAIL_SAMPLES_MIN || c.baseline_samples < c.shadow_samples ||
-	    c.baseline_samples > BASELINE_MAX || !c.calm_ticks || !c.tree_period_ns || !c.accept_ns ||
-	    !(c.limits.p99_ms > 0) || !(c.limits.errors_ratio >= 0) || !c.limits.loss_ns)
+	    c.baseline_samples > BASELINE_MAX || !c.calm_ticks || !c.tree_period_ns ||
+	    !c.accept_ns || !(c.limits.p99_ms > 0) || !(c.limits.errors_ratio >= 0) ||
+	    !c.limits.loss_ns)
 		return -EINVAL;
 
 	struct detector *d = calloc(1, sizeof(*d));

@@ -55,7 +55,7 @@ unsigned effects(const struct features *now, const double normal[NR_FEATURES]);
 struct static_limits {
 	double p99_ms;       /* 1000: over it is too slow */
 	double errors_ratio; /* .1: over it is too many, of 20 requests or more */
-	uint64_t loss_ns;    /* 3 s: requests in flight and none finished for so long is total loss, at any age */
+	uint64_t loss_ns; /* 3 s: requests in flight and none finished for so long is total loss, at any age */
 };
 
 /** static_effects() - the same against fixed limits. */

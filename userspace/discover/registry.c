@@ -9,10 +9,12 @@
 
 bool service_name_valid(const char *name)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	size_t len = strlen(name);
 
-	return len && len < SERVICE_NAME_MAX && strspn(name, allowed) == len && name[0] != '.' && name[0] != '-';
+	return len && len < SERVICE_NAME_MAX && strspn(name, allowed) == len && name[0] != '.' &&
+		name[0] != '-';
 }
 
 int registry_new(const struct registry_options *options, struct registry **ret)
@@ -29,7 +31,8 @@ int registry_new(const struct registry_options *options, struct registry **ret)
 		r->options.grace_ns = GRACE_NS;
 	r->options.nr_skip_ports = MIN(options->nr_skip_ports, (size_t)SKIP_PORTS_MAX);
 	if (r->options.nr_skip_ports)
-		memcpy(r->skip_ports, options->skip_ports, r->options.nr_skip_ports * sizeof(*r->skip_ports));
+		memcpy(r->skip_ports, options->skip_ports,
+		       r->options.nr_skip_ports * sizeof(*r->skip_ports));
 	r->options.skip_ports = r->skip_ports;
 	r->next_id = 1;
 	int err = proc_netns(getpid(), &r->netns_ino);
@@ -56,7 +59,8 @@ void registry_freep(struct registry **r)
 
 struct entry *registry_add(struct registry *r, const char *name, enum service_source source)
 {
-	struct entry *e = r->nr < SERVICE_MAX && r->next_id < SERVICE_ID_MAX ? calloc(1, sizeof(*e)) : NULL;
+	struct entry *e =
+		r->nr < SERVICE_MAX && r->next_id < SERVICE_ID_MAX ? calloc(1, sizeof(*e)) : NULL;
 
 	if (!e) {
 		r->stats.refused_full++;
@@ -136,7 +140,8 @@ static int check_selector(const struct registry_attach *a, struct problem *p)
 		return problem_parameter(p, 400, "name", a->name,
 					 "1 to 63 of A-Z a-z 0-9 . _ -, and not begin with . or -");
 	if (!strcmp(a->name, "self") || !strcmp(a->name, "outside"))
-		return problem_parameter(p, 400, "name", a->name, "another name: this one has a meaning of its own");
+		return problem_parameter(p, 400, "name", a->name,
+					 "another name: this one has a meaning of its own");
 	if (!!a->port + !!a->pid + !!a->cgroup != 1)
 		return problem_set(p, 400, "give exactly one of port, pid and cgroup");
 	if (a->port > 65535) {
@@ -144,12 +149,16 @@ static int check_selector(const struct registry_attach *a, struct problem *p)
 		return problem_parameter(p, 400, "port", number, "a number from 1 to 65535");
 	}
 	if (a->pid < 0 || a->pid > INT32_MAX || (a->pid && proc_stat((pid_t)a->pid, &st) < 0))
-		return problem_set(p, 404, "pid is %lld; there is no such process", (long long)a->pid);
+		return problem_set(p, 404, "pid is %lld; there is no such process",
+				   (long long)a->pid);
 	if (a->cgroup && !cgroup_path_valid(a->cgroup))
-		return problem_parameter(p, 400, "cgroup", a->cgroup,
-					 "a path below the cgroup v2 mount that begins with / and has no .. in it");
+		return problem_parameter(
+			p, 400, "cgroup", a->cgroup,
+			"a path below the cgroup v2 mount that begins with / and has no .. in it");
 	if (a->cgroup && cgroup_path_id(a->cgroup, &id) < 0)
-		return problem_set(p, 404, "cgroup is %s; there is no such cgroup below the v2 mount", a->cgroup);
+		return problem_set(p, 404,
+				   "cgroup is %s; there is no such cgroup below the v2 mount",
+				   a->cgroup);
 	return 0;
 }
 
@@ -171,9 +180,11 @@ static int check_taken(const struct registry *r, const struct registry_attach *a
 		if (e->s.source == SERVICE_FOUND)
 			continue;
 		if (same_selector(e, a) || (a->port && has_port(&e->s, (uint16_t)a->port)))
-			return problem_set(p, 409, "this is service %s already; detach it first", e->s.name);
+			return problem_set(p, 409, "this is service %s already; detach it first",
+					   e->s.name);
 		if (!strcmp(e->s.name, a->name))
-			return problem_set(p, 409, "the name %s is taken by another service", a->name);
+			return problem_set(p, 409, "the name %s is taken by another service",
+					   a->name);
 	}
 	return 0;
 }
@@ -228,8 +239,8 @@ static struct entry *absorb(struct registry *r, struct entry *e)
 	return keep;
 }
 
-int registry_attach(struct registry *r, const struct registry_attach *a, uint64_t now_ns, struct service *ret,
-		    struct problem *p)
+int registry_attach(struct registry *r, const struct registry_attach *a, uint64_t now_ns,
+		    struct service *ret, struct problem *p)
 {
 	(void)now_ns;
 	int err = check_selector(a, p);
@@ -239,16 +250,20 @@ int registry_attach(struct registry *r, const struct registry_attach *a, uint64_
 	struct entry *e = find_name(r, a->name);
 	if (e && same_selector(e, a)) {
 		e->said_supervised |= a->supervised;
-	} else if (e && e->s.source == SERVICE_FOUND && !(a->port && has_port(&e->s, (uint16_t)a->port))) {
-		return problem_set(p, 409, "the name %s is taken by a service that was found on port %u", a->name,
-				   e->s.nr_ports ? e->s.ports[0] : 0);
+	} else if (e && e->s.source == SERVICE_FOUND &&
+		   !(a->port && has_port(&e->s, (uint16_t)a->port))) {
+		return problem_set(p, 409,
+				   "the name %s is taken by a service that was found on port %u",
+				   a->name, e->s.nr_ports ? e->s.ports[0] : 0);
 	} else {
 		err = check_taken(r, a, p);
 		if (err)
 			return err;
 		e = registry_add(r, a->name, SERVICE_BY_PORT);
 		if (!e)
-			return problem_set(p, 422, "the table of services is full (%d); detach one first", SERVICE_MAX);
+			return problem_set(p, 422,
+					   "the table of services is full (%d); detach one first",
+					   SERVICE_MAX);
 		select_by(e, a);
 	}
 	/* An old picture of the listeners is better than none. */
@@ -277,7 +292,8 @@ int registry_detach(struct registry *r, const char *name, struct service *ret, s
 
 /* ---- looking up */
 
-void registry_changes(struct registry *r, void (*cb)(void *ctx, const struct service *s, bool gone), void *ctx)
+void registry_changes(struct registry *r, void (*cb)(void *ctx, const struct service *s, bool gone),
+		      void *ctx)
 {
 	for (size_t i = 0; i < r->nr_gone; i++)
 		cb(ctx, &r->gone[i], true);

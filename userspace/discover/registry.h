@@ -28,9 +28,10 @@
 struct registry;
 
 struct registry_options {
-	bool discover;         /* take in listeners that nobody attached */
-	uint64_t grace_ns;     /* a found service without listener stays this long; 0: 30 s */
-	const uint16_t *skip_ports; /* our own; copied. Sockets of our own process are always skipped */
+	bool discover;     /* take in listeners that nobody attached */
+	uint64_t grace_ns; /* a found service without listener stays this long; 0: 30 s */
+	const uint16_t
+		*skip_ports; /* our own; copied. Sockets of our own process are always skipped */
 	size_t nr_skip_ports;
 };
 
@@ -41,11 +42,11 @@ void registry_freep(struct registry **r);
 
 /* Exactly one of port, pid, cgroup is given. */
 struct registry_attach {
-	const char *name;    /* required */
-	uint32_t port;       /* 0: not given */
-	int64_t pid;         /* 0: not given */
-	const char *cgroup;  /* path below the v2 mount, "/..."; NULL: not given */
-	bool supervised;     /* somebody starts it again */
+	const char *name;   /* required */
+	uint32_t port;      /* 0: not given */
+	int64_t pid;        /* 0: not given */
+	const char *cgroup; /* path below the v2 mount, "/..."; NULL: not given */
+	bool supervised;    /* somebody starts it again */
 };
 
 /**
@@ -69,7 +70,8 @@ int registry_detach(struct registry *r, const char *name, struct service *ret, s
 int registry_scan(struct registry *r, uint64_t now_ns);
 
 /** registry_changes() - every service that changed or went since the last call, once. @gone: it was dropped or detached; @s is its last state. Borrowed. */
-void registry_changes(struct registry *r, void (*cb)(void *ctx, const struct service *s, bool gone), void *ctx);
+void registry_changes(struct registry *r, void (*cb)(void *ctx, const struct service *s, bool gone),
+		      void *ctx);
 
 /** Look-ups: borrowed until the next call that changes the table; NULL: none. */
 const struct service *registry_by_name(const struct registry *r, const char *name);

@@ -23,11 +23,11 @@ struct listener {
 
 struct entry {
 	struct service s;
-	uint16_t by_port;       /* the selector; which one counts says s.source */
+	uint16_t by_port; /* the selector; which one counts says s.source */
 	pid_t by_pid;
 	char by_cgroup[SERVICE_CGROUP_MAX];
-	bool said_supervised;   /* by the attach */
-	bool dirty;             /* changed since registry_changes() */
+	bool said_supervised;     /* by the attach */
+	bool dirty;               /* changed since registry_changes() */
 	uint64_t absent_since_ns; /* no listener since; 0: it has one */
 };
 
@@ -38,11 +38,11 @@ struct registry {
 	uint32_t next_id;
 	struct entry *entries[SERVICE_MAX]; /* in order of id */
 	size_t nr;
-	struct service gone[SERVICE_MAX];   /* dropped, not yet told */
+	struct service gone[SERVICE_MAX]; /* dropped, not yet told */
 	size_t nr_gone;
-	uint64_t ignored[IGNORED_MAX];      /* sockets of found services that were detached */
+	uint64_t ignored[IGNORED_MAX]; /* sockets of found services that were detached */
 	size_t nr_ignored;
-	struct listener *listeners;         /* of the last scan, LISTENERS_MAX of room */
+	struct listener *listeners; /* of the last scan, LISTENERS_MAX of room */
 	size_t nr_listeners;
 	struct registry_stats stats;
 };

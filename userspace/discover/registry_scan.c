@@ -178,7 +178,8 @@ static void select_pid(struct registry *r, const struct entry *e, struct service
 {
 	struct proc_stat st;
 	bool alive = proc_stat(e->by_pid, &st) == 0 &&
-		     (!e->s.main_start_ticks || e->s.pids[0] != e->by_pid || st.start_ticks == e->s.main_start_ticks);
+		(!e->s.main_start_ticks || e->s.pids[0] != e->by_pid ||
+		 st.start_ticks == e->s.main_start_ticks);
 
 	if (alive) {
 		add_pid(r, s, e->by_pid);
@@ -195,7 +196,9 @@ static void select_pid(struct registry *r, const struct entry *e, struct service
 	for (size_t p = 0; p < e->s.nr_ports; p++) {
 		add_port(r, s, e->s.ports[p]);
 		for (size_t i = 0; i < r->nr_listeners; i++)
-			for (size_t k = 0; r->listeners[i].port == e->s.ports[p] && k < r->listeners[i].nr_pids; k++)
+			for (size_t k = 0;
+			     r->listeners[i].port == e->s.ports[p] && k < r->listeners[i].nr_pids;
+			     k++)
 				add_pid(r, s, r->listeners[i].pids[k]);
 	}
 }
@@ -244,7 +247,7 @@ static bool has_supervisor(const struct service *s)
 
 	/* The kernel keeps 15 bytes of a command's name. */
 	return s->nr_pids && proc_stat(s->pids[0], &st) == 0 && proc_stat(st.ppid, &parent) == 0 &&
-	       !strcmp(parent.comm, "archaic-supervi");
+		!strcmp(parent.comm, "archaic-supervi");
 }
 
 bool registry_refresh(struct registry *r, struct entry *e)
@@ -303,7 +306,8 @@ static void make_name(const struct listener *l, char name[static SERVICE_NAME_MA
 
 	proc_stat(l->pids[0], &st);
 	for (const char *c = st.comm; *c && len < 32; c++) {
-		bool word = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_';
+		bool word = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+			(*c >= '0' && *c <= '9') || *c == '_';
 		if (word || (len && (*c == '-' || *c == '.')))
 			name[len++] = *c;
 		else if (len)

@@ -39,7 +39,8 @@ int cgroup_root(char ret[static PATH_MAX])
 		char root[PATH_MAX], point[PATH_MAX];
 		const char *dash = strstr(line, " - cgroup2 ");
 
-		if (!dash || sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2 || strcmp(root, "/") != 0)
+		if (!dash || sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2 ||
+		    strcmp(root, "/") != 0)
 			continue;
 		unescape(point);
 		memcpy(ret, point, strlen(point) + 1);

@@ -105,7 +105,8 @@ static int open_request(struct fault_bpf *b, const struct fault_bpf_spec *spec)
 
 	if (!r)
 		return -errno;
-	bool egress = spec->type == FAULT_ABI_LOSS || (spec->type == FAULT_ABI_TIMEOUT && spec->use_edt);
+	bool egress = spec->type == FAULT_ABI_LOSS ||
+		(spec->type == FAULT_ABI_TIMEOUT && spec->use_edt);
 	bpf_program__set_autoload(r->progs.fault_egress, egress);
 	int err = fault_request_bpf__load(r);
 	if (err)
@@ -223,7 +224,8 @@ void fault_bpf_program_fds(const struct fault_bpf *b, int ret[static 3])
 	ret[0] = b->request ? bpf_program__fd(b->request->progs.fault_ingress) : -1;
 	ret[1] = b->request ? bpf_program__fd(b->request->progs.fault_read) : -1;
 	ret[2] = b->request && bpf_program__autoload(b->request->progs.fault_egress) ?
-			 bpf_program__fd(b->request->progs.fault_egress) : -1;
+		bpf_program__fd(b->request->progs.fault_egress) :
+		-1;
 }
 
 static int attach_one(struct fault_bpf *b, size_t i, const struct bpf_program *prog, int cgroup_fd)
@@ -270,7 +272,8 @@ static int attach_task(struct fault_bpf *b, pid_t tid)
 		.inherit = 1,
 		.disabled = 1,
 	};
-	CLEANUP(closep) int fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	CLEANUP(closep) int fd =
+		(int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
@@ -324,7 +327,7 @@ int fault_bpf_attach_tasks(struct fault_bpf *b, pid_t tgid)
 	for (struct dirent *d; (d = readdir(dir)) && first;) {
 		if (!isdigit((unsigned char)d->d_name[0]))
 			continue;
-		pid_t tid = (pid_t)atol(d->d_name);
+		pid_t tid = (pid_t)strtol(d->d_name, NULL, 10);
 		seen++;
 		if (is_attached(b, tid) || b->nr_tasks == FAULT_BPF_TASKS_MAX)
 			continue;

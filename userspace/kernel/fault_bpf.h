@@ -24,16 +24,16 @@
 struct fault_bpf;
 
 struct fault_bpf_spec {
-	uint32_t type;              /* FAULT_ABI_* */
-	const uint16_t *ports;      /* host byte order, up to FAULT_ABI_PORTS; borrowed */
+	uint32_t type;         /* FAULT_ABI_* */
+	const uint16_t *ports; /* host byte order, up to FAULT_ABI_PORTS; borrowed */
 	size_t nr_ports;
 	uint32_t netns_ino;
-	double probability;         /* 0..1 */
+	double probability; /* 0..1 */
 	uint64_t seed;
 	uint64_t delay_ns;
 	uint32_t status;
-	double percent;             /* loss: of packets; cpu: of each tick */
-	const char *const *keys;    /* bad_data; borrowed */
+	double percent;          /* loss: of packets; cpu: of each tick */
+	const char *const *keys; /* bad_data; borrowed */
 	size_t nr_keys;
 	bool match_health;
 	bool use_edt;

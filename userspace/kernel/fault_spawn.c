@@ -42,7 +42,8 @@ static int start(const char *const *argv, int out_fd, pid_t *ret)
 {
 	posix_spawn_file_actions_t actions_store;
 	posix_spawnattr_t attr_store;
-	static char *const env[] = { (char *)"PATH=/usr/sbin:/sbin:/usr/bin:/bin", (char *)"LC_ALL=C", NULL };
+	static char *const env[] = { (char *)"PATH=/usr/sbin:/sbin:/usr/bin:/bin",
+				     (char *)"LC_ALL=C", NULL };
 	sigset_t all, none;
 
 	if (posix_spawn_file_actions_init(&actions_store))

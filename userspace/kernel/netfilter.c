@@ -45,7 +45,8 @@ static void args(struct args *a, const char *const *list)
 		arg(a, *list);
 }
 
-static int one_rule(const char *tool, const struct netfilter_rule *r, uint16_t port, struct buf *out)
+static int one_rule(const char *tool, const struct netfilter_rule *r, uint16_t port,
+		    struct buf *out)
 {
 	struct args a = { .n = 0 };
 	char port_text[8], queue_text[8], comment[64];
@@ -53,12 +54,14 @@ static int one_rule(const char *tool, const struct netfilter_rule *r, uint16_t p
 	snprintf(port_text, sizeof(port_text), "%u", port);
 	snprintf(queue_text, sizeof(queue_text), "%u", r->queue);
 	snprintf(comment, sizeof(comment), NETFILTER_COMMENT "%s", r->id);
-	args(&a, (const char *const[]){ tool, "-w", "5", "-t", "mangle", "-A", "OUTPUT", "-p", "tcp", "--sport",
-					port_text, NULL });
+	args(&a,
+	     (const char *const[]){ tool, "-w", "5", "-t", "mangle", "-A", "OUTPUT", "-p", "tcp",
+				    "--sport", port_text, NULL });
 	if (r->cgroup && r->cgroup[0])
 		args(&a, (const char *const[]){ "-m", "cgroup", "--path", r->cgroup, NULL });
-	args(&a, (const char *const[]){ "-m", "comment", "--comment", comment, "-j", "NFQUEUE", "--queue-num",
-					queue_text, "--queue-bypass", NULL });
+	args(&a,
+	     (const char *const[]){ "-m", "comment", "--comment", comment, "-j", "NFQUEUE",
+				    "--queue-num", queue_text, "--queue-bypass", NULL });
 	return fault_spawn(a.v, TOOL_TIMEOUT_NS, out);
 }
 
@@ -146,7 +149,8 @@ static bool is_ours(char *const *word, size_t n, const char *id)
 	if (n < 3 || strcmp(word[0], "-A") != 0)
 		return false;
 	for (size_t i = 1; i + 1 < n; i++)
-		if (!strcmp(word[i], "--comment") && !strncmp(word[i + 1], NETFILTER_COMMENT, prefix))
+		if (!strcmp(word[i], "--comment") &&
+		    !strncmp(word[i + 1], NETFILTER_COMMENT, prefix))
 			return !id || !strcmp(word[i + 1] + prefix, id);
 	return false;
 }
@@ -200,11 +204,13 @@ static int each_tool(const char *id, enum what what)
 	int nr = 0, err = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
-		char tool[FAULT_SPAWN_PATH_MAX], save[FAULT_SPAWN_PATH_MAX], base[FAULT_SPAWN_PATH_MAX];
+		char tool[FAULT_SPAWN_PATH_MAX], save[FAULT_SPAWN_PATH_MAX],
+			base[FAULT_SPAWN_PATH_MAX];
 
 		/* "iptables" is a link to one of the other two: its rules are found there, once. */
 		bool generic = !strchr(tools[i].tool, '-');
-		if (!fault_spawn_find(tools[i].tool, tool) || !fault_spawn_find(tools[i].save, save))
+		if (!fault_spawn_find(tools[i].tool, tool) ||
+		    !fault_spawn_find(tools[i].save, save))
 			continue;
 		snprintf(base, sizeof(base), "%s-nft", tools[i].tool);
 		char unused[FAULT_SPAWN_PATH_MAX];

@@ -23,10 +23,10 @@
 #define NETFILTER_COMMENT "archaic-ebpf:"
 
 struct netfilter_rule {
-	const char *id;           /* the fault's, [a-z0-9-]; borrowed */
-	const uint16_t *ports;    /* local, host byte order; 1..8 */
+	const char *id;        /* the fault's, [a-z0-9-]; borrowed */
+	const uint16_t *ports; /* local, host byte order; 1..8 */
 	size_t nr_ports;
-	const char *cgroup;       /* v2 path, "" or NULL: match by port alone */
+	const char *cgroup; /* v2 path, "" or NULL: match by port alone */
 	uint16_t queue;
 };
 

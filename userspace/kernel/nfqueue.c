@@ -20,7 +20,7 @@
 #include "base/util.h"
 
 #define NAME "archaic-verdict" /* undo.h knows it too */
-#define COPY_BYTES 128 /* the largest IP header and TCP header that we understand */
+#define COPY_BYTES 128         /* the largest IP header and TCP header that we understand */
 #define QUEUE_MAX 65536
 #define SOCKET_BYTES (8 << 20)
 #define STOP_TIMEOUT_NS (2 * NSEC_PER_SEC)
@@ -51,7 +51,9 @@ static int ask(struct mnl_socket *nl, struct nlmsghdr *nlh)
 	ssize_t n = mnl_socket_recvfrom(nl, answer, sizeof(answer));
 	if (n < 0)
 		return -errno;
-	return mnl_cb_run(answer, (size_t)n, 1, mnl_socket_get_portid(nl), NULL, NULL) < 0 ? -errno : 0;
+	return mnl_cb_run(answer, (size_t)n, 1, mnl_socket_get_portid(nl), NULL, NULL) < 0 ?
+		-errno :
+		0;
 }
 
 static int bind_queue(struct mnl_socket *nl, uint16_t queue)
@@ -68,7 +70,8 @@ static int set_params(struct mnl_socket *nl, uint16_t queue)
 {
 	char buf[256];
 	struct nlmsghdr *nlh = message(buf, NFQNL_MSG_CONFIG, 0, queue);
-	struct nfqnl_msg_config_params params = { .copy_range = htonl(COPY_BYTES), .copy_mode = NFQNL_COPY_PACKET };
+	struct nfqnl_msg_config_params params = { .copy_range = htonl(COPY_BYTES),
+						  .copy_mode = NFQNL_COPY_PACKET };
 	uint32_t flags = NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_GSO;
 
 	mnl_attr_put(nlh, NFQA_CFG_PARAMS, sizeof(params), &params);
@@ -89,7 +92,8 @@ static int open_queue(struct mnl_socket **ret, uint16_t *queue)
 {
 	int one = 1, size = SOCKET_BYTES, err = -EBUSY;
 
-	CLEANUP(mnl_closep) struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	CLEANUP(mnl_closep) struct mnl_socket *nl =
+		mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
 	/* Without this a burst would stop us with ENOBUFS; what is dropped is dropped either way (and FAIL_OPEN passes it). */
@@ -151,7 +155,7 @@ static bool is_armed(const struct fault_ctl *c)
 	uint64_t now = clock_boot_ns();
 
 	return now < __atomic_load_n(&c->lease_end_ns, __ATOMIC_RELAXED) &&
-	       now < __atomic_load_n(&c->deadline_ns, __ATOMIC_RELAXED);
+		now < __atomic_load_n(&c->deadline_ns, __ATOMIC_RELAXED);
 }
 
 static uint64_t release_of(struct holder *h, const struct fault_tuple *t)
@@ -194,8 +198,10 @@ static int on_packet(const struct nlmsghdr *nlh, void *ctx)
 	size_t len = 0;
 	const struct nlattr *a;
 
-	mnl_attr_for_each(a, nlh, sizeof(struct nfgenmsg)) {
-		if (mnl_attr_get_type(a) == NFQA_PACKET_HDR && mnl_attr_get_payload_len(a) >= sizeof(*header)) {
+	mnl_attr_for_each(a, nlh, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) == NFQA_PACKET_HDR &&
+		    mnl_attr_get_payload_len(a) >= sizeof(*header)) {
 			header = mnl_attr_get_payload(a);
 		} else if (mnl_attr_get_type(a) == NFQA_PAYLOAD) {
 			data = mnl_attr_get_payload(a);
@@ -242,7 +248,9 @@ static bool wait_for_something(struct holder *h)
 		{ .fd = h->pipe_fd, .events = POLLIN },
 	};
 	uint64_t now = clock_mono_ns(), first = nfqueue_heap_first(h->heap);
-	uint64_t wait = first == UINT64_MAX ? NFQUEUE_TURN_NS : first > now ? MIN(first - now, NFQUEUE_TURN_NS) : 0;
+	uint64_t wait = first == UINT64_MAX ? NFQUEUE_TURN_NS :
+		first > now                 ? MIN(first - now, NFQUEUE_TURN_NS) :
+					      0;
 	struct timespec t = { .tv_sec = 0, .tv_nsec = (long)wait };
 
 	return ppoll(p, 2, &t, NULL) > 0 && (p[1].revents & (POLLHUP | POLLERR | POLLIN));
@@ -341,7 +349,8 @@ int nfqueue_start(int conns_fd, size_t value_size, const struct fault_ctl *ctl, 
 	CLEANUP(freep) void *value = malloc(value_size);
 	if (!heap || !value)
 		return -ENOMEM;
-	void *page = mmap(NULL, sizeof(*q.page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(NULL, sizeof(*q.page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			  -1, 0);
 	if (page == MAP_FAILED)
 		return -errno;
 	q.page = page;
@@ -349,7 +358,13 @@ int nfqueue_start(int conns_fd, size_t value_size, const struct fault_ctl *ctl, 
 
 	/* The child's copies of socket, heap and value are its own; ours go with this frame. */
 	struct holder h = {
-		.nl = nl, .queue = q.queue, .conns_fd = conns_fd, .value = value, .ctl = ctl, .page = q.page, .heap = heap,
+		.nl = nl,
+		.queue = q.queue,
+		.conns_fd = conns_fd,
+		.value = value,
+		.ctl = ctl,
+		.page = q.page,
+		.heap = heap,
 	};
 	err = fork_holder(&h, &q);
 	if (err) {

@@ -35,18 +35,19 @@
 
 /* Shared with the child. */
 struct nfqueue_page {
-	_Atomic uint64_t alive_ns;  /* CLOCK_BOOTTIME: the child's last turn; a turn is at most NFQUEUE_TURN_NS */
-	_Atomic uint64_t seen;      /* packets that came */
+	_Atomic uint64_t
+		alive_ns; /* CLOCK_BOOTTIME: the child's last turn; a turn is at most NFQUEUE_TURN_NS */
+	_Atomic uint64_t seen; /* packets that came */
 	_Atomic uint64_t delayed;
-	_Atomic uint64_t full;      /* passed undelayed because NFQUEUE_HELD_MAX were waiting */
-	_Atomic uint64_t held;      /* waiting now */
-	_Atomic uint64_t lost;      /* netlink messages that the kernel could not deliver */
+	_Atomic uint64_t full; /* passed undelayed because NFQUEUE_HELD_MAX were waiting */
+	_Atomic uint64_t held; /* waiting now */
+	_Atomic uint64_t lost; /* netlink messages that the kernel could not deliver */
 };
 
 #define NFQUEUE_TURN_NS 100000000ULL
 
 struct nfqueue {
-	pid_t pid;                  /* 0: none */
+	pid_t pid; /* 0: none */
 	int pipe_fd;
 	uint16_t queue;
 	struct nfqueue_page *page;
@@ -58,7 +59,8 @@ struct nfqueue {
  * @ctl: the mapped control block; the child reads lease and deadline in it.
  * 0, -EBUSY (NFQUEUE_TRIES queues taken), -ENOTSUP (no nfnetlink_queue), or -errno.
  */
-int nfqueue_start(int conns_fd, size_t value_size, const struct fault_ctl *ctl, struct nfqueue *ret);
+int nfqueue_start(int conns_fd, size_t value_size, const struct fault_ctl *ctl,
+		  struct nfqueue *ret);
 
 /** nfqueue_alive() - is the holder there and turning? Reaps it when it is gone. @now_boot_ns: CLOCK_BOOTTIME. */
 bool nfqueue_alive(struct nfqueue *q, uint64_t now_boot_ns);
@@ -73,9 +75,9 @@ bool nfqueue_available(const char **why);
 
 struct nfqueue_item {
 	uint64_t release_ns;
-	uint64_t arrival;   /* breaks ties: first come, first out */
+	uint64_t arrival; /* breaks ties: first come, first out */
 	uint32_t packet_id;
-	uint32_t flow;      /* slot in the table of flows */
+	uint32_t flow; /* slot in the table of flows */
 };
 
 struct nfqueue_heap;
@@ -88,7 +90,8 @@ void nfqueue_heap_free(struct nfqueue_heap *h);
  * nfqueue_heap_add() - hold a packet of @flow until @release_ns, or until what was held of the flow before it.
  * false: the heap or its table of flows is full: pass it.
  */
-bool nfqueue_heap_add(struct nfqueue_heap *h, const struct fault_tuple *flow, uint64_t release_ns, uint32_t packet_id);
+bool nfqueue_heap_add(struct nfqueue_heap *h, const struct fault_tuple *flow, uint64_t release_ns,
+		      uint32_t packet_id);
 
 /** nfqueue_heap_holds() - is a packet of @flow being held? */
 bool nfqueue_heap_holds(const struct nfqueue_heap *h, const struct fault_tuple *flow);

@@ -14,8 +14,8 @@
 
 struct flow {
 	struct fault_tuple tuple;
-	uint64_t last_ns;  /* release of its latest packet */
-	uint32_t held;     /* 0: the slot is a tombstone or was never used */
+	uint64_t last_ns; /* release of its latest packet */
+	uint32_t held;    /* 0: the slot is a tombstone or was never used */
 	bool used;
 };
 
@@ -62,7 +62,8 @@ static uint32_t slot_of(const struct fault_tuple *t)
 
 static struct flow *find(const struct nfqueue_heap *h, const struct fault_tuple *t)
 {
-	for (uint32_t i = slot_of(t), n = 0; n < FLOWS && h->flows[i].used; i = (i + 1) & (FLOWS - 1), n++)
+	for (uint32_t i = slot_of(t), n = 0; n < FLOWS && h->flows[i].used;
+	     i = (i + 1) & (FLOWS - 1), n++)
 		if (h->flows[i].held && !memcmp(&h->flows[i].tuple, t, sizeof(*t)))
 			return (struct flow *)&h->flows[i];
 	return NULL;
@@ -96,7 +97,8 @@ static struct flow *claim(struct nfqueue_heap *h, const struct fault_tuple *t)
 
 static bool before(const struct nfqueue_item *a, const struct nfqueue_item *b)
 {
-	return a->release_ns != b->release_ns ? a->release_ns < b->release_ns : a->arrival < b->arrival;
+	return a->release_ns != b->release_ns ? a->release_ns < b->release_ns :
+						a->arrival < b->arrival;
 }
 
 static void swap(struct nfqueue_heap *h, size_t a, size_t b)
@@ -107,7 +109,8 @@ static void swap(struct nfqueue_heap *h, size_t a, size_t b)
 	h->items[b] = t;
 }
 
-bool nfqueue_heap_add(struct nfqueue_heap *h, const struct fault_tuple *tuple, uint64_t release_ns, uint32_t packet_id)
+bool nfqueue_heap_add(struct nfqueue_heap *h, const struct fault_tuple *tuple, uint64_t release_ns,
+		      uint32_t packet_id)
 {
 	if (h->nr == h->max)
 		return false;
@@ -174,7 +177,8 @@ static uint16_t u16_at(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-static bool tcp(const uint8_t *data, size_t len, size_t at, size_t total, struct fault_tuple *t, bool *payload)
+static bool tcp(const uint8_t *data, size_t len, size_t at, size_t total, struct fault_tuple *t,
+		bool *payload)
 {
 	if (at + 20 > len)
 		return false;
@@ -183,7 +187,8 @@ static bool tcp(const uint8_t *data, size_t len, size_t at, size_t total, struct
 	memcpy(&t->local_port_be, data + at, 2);
 	memcpy(&t->peer_port_be, data + at + 2, 2);
 	/* No length at all: a packet over 64 KiB, which is payload for sure. SYN is never delayed. */
-	*payload = !(data[at + 13] & 2) && (total == 0 || total > at + header || (data[at + 13] & 1));
+	*payload = !(data[at + 13] & 2) &&
+		(total == 0 || total > at + header || (data[at + 13] & 1));
 	return true;
 }
 

@@ -26,7 +26,7 @@ static int tiny_program(enum bpf_prog_type type, int value)
 		.prog_type = type,
 		.insns = (uint64_t)(uintptr_t)insns,
 		.insn_cnt = ARRAY_SIZE(insns),
-		.license = (uint64_t)(uintptr_t) "GPL",
+		.license = (uint64_t)(uintptr_t)"GPL",
 	};
 
 	return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
@@ -60,7 +60,8 @@ static const char *try_perf(void)
 		.sample_period = 1000000,
 		.disabled = 1,
 	};
-	CLEANUP(closep) int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	CLEANUP(closep) int fd =
+		(int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	CLEANUP(closep) int prog = tiny_program(BPF_PROG_TYPE_PERF_EVENT, 0);
 
 	if (fd < 0)
@@ -104,8 +105,10 @@ static void look_at_qdiscs(struct probe *p)
 		struct qdisc_info info;
 
 		if (qdisc_look(dev[i].ifindex, &info) == 0 && info.root == QDISC_ROOT_FOREIGN)
-			conflict(p, "%s has a root qdisc of somebody else (%s): fq cannot be put there, timeout uses nfqueue",
-				 dev[i].name, info.kind);
+			conflict(
+				p,
+				"%s has a root qdisc of somebody else (%s): fq cannot be put there, timeout uses nfqueue",
+				dev[i].name, info.kind);
 	}
 }
 
@@ -119,10 +122,13 @@ static void look_at_cgroup_v1(struct probe *p)
 		char name[32];
 		int hierarchy, groups;
 
-		if (sscanf(line, "%31s %d %d", name, &hierarchy, &groups) == 3 && hierarchy > 0 && groups > 1 &&
-		    (!strcmp(name, "net_cls") || !strcmp(name, "net_prio")))
-			conflict(p, "cgroup v1 %s is in use (%d groups): before Linux 5.15 new sockets then leave their v2 "
-				    "cgroup and faults touch nothing", name, groups);
+		if (sscanf(line, "%31s %d %d", name, &hierarchy, &groups) == 3 && hierarchy > 0 &&
+		    groups > 1 && (!strcmp(name, "net_cls") || !strcmp(name, "net_prio")))
+			conflict(
+				p,
+				"cgroup v1 %s is in use (%d groups): before Linux 5.15 new sockets then leave their v2 "
+				"cgroup and faults touch nothing",
+				name, groups);
 	}
 }
 
@@ -143,8 +149,11 @@ void probe_run(struct probe *ret)
 	int others = netfilter_others();
 
 	if (others > 0)
-		conflict(&p, "%d netfilter rules of others are in this network namespace: ours stand at the end of mangle "
-			     "OUTPUT, and are lost when a firewall manager reloads", others);
+		conflict(
+			&p,
+			"%d netfilter rules of others are in this network namespace: ours stand at the end of mangle "
+			"OUTPUT, and are lost when a firewall manager reloads",
+			others);
 	look_at_qdiscs(&p);
 	look_at_cgroup_v1(&p);
 	*ret = p;

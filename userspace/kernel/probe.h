@@ -13,8 +13,8 @@
 #include <stddef.h>
 
 struct probe_item {
-	const char *name;  /* "nfqueue", "fq", "tcx", "clsact", "perf_event", "pidfd", "cgroup_skb" */
-	const char *why;   /* NULL: works; else what is missing, a static sentence */
+	const char *name; /* "nfqueue", "fq", "tcx", "clsact", "perf_event", "pidfd", "cgroup_skb" */
+	const char *why;  /* NULL: works; else what is missing, a static sentence */
 };
 
 #define PROBE_ITEMS 7
@@ -22,7 +22,7 @@ struct probe_item {
 
 struct probe {
 	struct probe_item items[PROBE_ITEMS];
-	bool cgroup_match;  /* netfilter can match a v2 cgroup */
+	bool cgroup_match;                        /* netfilter can match a v2 cgroup */
 	char conflicts[PROBE_CONFLICTS_MAX][200]; /* sentences, with what to do */
 	size_t nr_conflicts;
 };

@@ -28,7 +28,8 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 		return -EINVAL;
 	snprintf(s.comm, sizeof(s.comm), "%.*s", (int)(close - open - 1), open + 1);
 	/* Fields 3, 4 and 22; 5 to 21 are skipped. */
-	if (sscanf(close + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+	if (sscanf(close + 1,
+		   " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
 		   &s.state, &s.ppid, &start) != 3)
 		return -EINVAL;
 	s.start_ticks = start;

@@ -13,9 +13,9 @@
 
 struct proc_stat {
 	pid_t pid, ppid;
-	char state;            /* 'R' 'S' 'D' 'T' 't' 'Z' ... */
-	uint64_t start_ticks;  /* field 22: with the pid, names a process for good */
-	char comm[64];         /* raw; the kernel cuts it at 15 bytes */
+	char state;           /* 'R' 'S' 'D' 'T' 't' 'Z' ... */
+	uint64_t start_ticks; /* field 22: with the pid, names a process for good */
+	char comm[64];        /* raw; the kernel cuts it at 15 bytes */
 };
 
 /** proc_stat_parse() - the text of /proc/PID/stat. 0 or -EINVAL. */

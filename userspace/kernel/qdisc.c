@@ -46,8 +46,8 @@ static int transact(struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx)
 	}
 }
 
-static struct nlmsghdr *request(char *buf, uint16_t type, uint16_t flags, int ifindex, uint32_t parent,
-				uint32_t handle)
+static struct nlmsghdr *request(char *buf, uint16_t type, uint16_t flags, int ifindex,
+				uint32_t parent, uint32_t handle)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 
@@ -66,9 +66,10 @@ static void take_kind(const struct nlmsghdr *nlh, char kind[static QDISC_KIND_MA
 	const struct nlattr *a;
 
 	kind[0] = '\0';
-	mnl_attr_for_each(a, nlh, sizeof(struct tcmsg))
-		if (mnl_attr_get_type(a) == TCA_KIND && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
-			snprintf(kind, QDISC_KIND_MAX, "%.15s", mnl_attr_get_str(a));
+	mnl_attr_for_each(a, nlh,
+			  sizeof(struct tcmsg)) if (mnl_attr_get_type(a) == TCA_KIND &&
+						    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+		snprintf(kind, QDISC_KIND_MAX, "%.15s", mnl_attr_get_str(a));
 }
 
 struct look {
@@ -123,13 +124,14 @@ int qdisc_add_fq(int ifindex, uint64_t horizon_ns)
 	if (info.root != QDISC_ROOT_DEFAULT)
 		return -EBUSY;
 
-	struct nlmsghdr *nlh = request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, ifindex,
-				       TC_H_ROOT, QDISC_HANDLE);
+	struct nlmsghdr *nlh = request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
+				       ifindex, TC_H_ROOT, QDISC_HANDLE);
 	mnl_attr_put_strz(nlh, TCA_KIND, "fq");
 	struct nlattr *opt = mnl_attr_nest_start(nlh, TCA_OPTIONS);
 	mnl_attr_put_u32(nlh, TCA_FQ_PLIMIT, 1000000);
 	mnl_attr_put_u32(nlh, TCA_FQ_FLOW_PLIMIT, 100000);
-	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON, (uint32_t)MIN(horizon_ns / NSEC_PER_USEC, 4000000000ULL));
+	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON,
+			 (uint32_t)MIN(horizon_ns / NSEC_PER_USEC, 4000000000ULL));
 	/* Not drop but cap: a stamp past the horizon is late, it must not be lost. */
 	mnl_attr_put_u8(nlh, TCA_FQ_HORIZON_DROP, 0);
 	mnl_attr_nest_end(nlh, opt);
@@ -146,14 +148,15 @@ int qdisc_remove_fq(int ifindex)
 		return err;
 	if (info.root != QDISC_ROOT_OURS)
 		return 0;
-	return transact(request(buf, RTM_DELQDISC, NLM_F_ACK, ifindex, TC_H_ROOT, QDISC_HANDLE), NULL, NULL);
+	return transact(request(buf, RTM_DELQDISC, NLM_F_ACK, ifindex, TC_H_ROOT, QDISC_HANDLE),
+			NULL, NULL);
 }
 
 int qdisc_add_clsact(int ifindex)
 {
 	char buf[MESSAGE_MAX];
-	struct nlmsghdr *nlh = request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifindex,
-				       TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0));
+	struct nlmsghdr *nlh = request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+				       ifindex, TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0));
 
 	mnl_attr_put_strz(nlh, TCA_KIND, "clsact");
 	return transact(nlh, NULL, NULL);
@@ -163,8 +166,9 @@ int qdisc_remove_clsact(int ifindex)
 {
 	char buf[MESSAGE_MAX];
 
-	return transact(request(buf, RTM_DELQDISC, NLM_F_ACK, ifindex, TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0)), NULL,
-			NULL);
+	return transact(request(buf, RTM_DELQDISC, NLM_F_ACK, ifindex, TC_H_CLSACT,
+				TC_H_MAKE(TC_H_CLSACT, 0)),
+			NULL, NULL);
 }
 
 struct walk {
@@ -192,19 +196,22 @@ static int see_filter(const struct nlmsghdr *nlh, void *ctx)
 	return MNL_CB_OK;
 }
 
-int qdisc_filters(int ifindex, uint32_t parent, int (*cb)(const struct qdisc_filter *f, void *ctx), void *ctx)
+int qdisc_filters(int ifindex, uint32_t parent, int (*cb)(const struct qdisc_filter *f, void *ctx),
+		  void *ctx)
 {
 	char buf[MESSAGE_MAX];
 	struct walk w = { .cb = cb, .ctx = ctx };
 
-	int err = transact(request(buf, RTM_GETTFILTER, NLM_F_DUMP, ifindex, parent, 0), see_filter, &w);
+	int err = transact(request(buf, RTM_GETTFILTER, NLM_F_DUMP, ifindex, parent, 0), see_filter,
+			   &w);
 	return err ? err : w.ret;
 }
 
 int qdisc_delete_filter(int ifindex, const struct qdisc_filter *f)
 {
 	char buf[MESSAGE_MAX];
-	struct nlmsghdr *nlh = request(buf, RTM_DELTFILTER, NLM_F_ACK, ifindex, f->parent, f->handle);
+	struct nlmsghdr *nlh =
+		request(buf, RTM_DELTFILTER, NLM_F_ACK, ifindex, f->parent, f->handle);
 	struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
 
 	tc->tcm_info = TC_H_MAKE(f->priority << 16, f->protocol);
@@ -221,8 +228,8 @@ static int try_kind(const char *kind)
 		return 1;
 	int ifindex = (int)if_nametoindex("lo");
 	bool clsact = !strcmp(kind, "clsact");
-	struct nlmsghdr *nlh = request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifindex,
-				       clsact ? TC_H_CLSACT : TC_H_ROOT,
+	struct nlmsghdr *nlh = request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+				       ifindex, clsact ? TC_H_CLSACT : TC_H_ROOT,
 				       clsact ? TC_H_MAKE(TC_H_CLSACT, 0) : QDISC_HANDLE);
 
 	mnl_attr_put_strz(nlh, TCA_KIND, kind);

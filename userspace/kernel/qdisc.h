@@ -55,7 +55,8 @@ struct qdisc_filter {
 };
 
 /** qdisc_filters() - call @cb for each filter below @parent of @ifindex; non-zero from it stops and is returned. */
-int qdisc_filters(int ifindex, uint32_t parent, int (*cb)(const struct qdisc_filter *f, void *ctx), void *ctx);
+int qdisc_filters(int ifindex, uint32_t parent, int (*cb)(const struct qdisc_filter *f, void *ctx),
+		  void *ctx);
 
 /** qdisc_delete_filter() - 0 or -errno (-ENOENT: no such filter). */
 int qdisc_delete_filter(int ifindex, const struct qdisc_filter *f);

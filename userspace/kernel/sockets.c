@@ -52,7 +52,8 @@ static int on_attr(const struct nlattr *a, void *ctx)
 {
 	struct socket_entry *s = ctx;
 
-	if (mnl_attr_get_type(a) == DIAG_CGROUP_ID && mnl_attr_get_payload_len(a) >= sizeof(uint64_t))
+	if (mnl_attr_get_type(a) == DIAG_CGROUP_ID &&
+	    mnl_attr_get_payload_len(a) >= sizeof(uint64_t))
 		s->cgroup_id = mnl_attr_get_u64(a);
 	return MNL_CB_OK;
 }
@@ -86,7 +87,8 @@ static void close_socket(struct mnl_socket **s)
 static int dump_family(uint8_t family, uint32_t states, struct dump *d)
 {
 	char data[16384];
-	CLEANUP(close_socket) struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	CLEANUP(close_socket) struct mnl_socket *nl =
+		mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 
 	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;

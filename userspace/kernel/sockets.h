@@ -12,13 +12,14 @@
 #include <stdint.h>
 
 struct socket_entry {
-	uint8_t family;              /* AF_INET or AF_INET6 */
-	uint8_t state;               /* TCP_ESTABLISHED, TCP_LISTEN, ... */
+	uint8_t family;                   /* AF_INET or AF_INET6 */
+	uint8_t state;                    /* TCP_ESTABLISHED, TCP_LISTEN, ... */
 	uint16_t local_port, remote_port; /* host byte order */
-	uint8_t local[16], remote[16];    /* network byte order; IPv4 in the first 4 bytes, the rest 0 */
-	uint64_t inode;              /* as in /proc/PID/fd; 0: no process holds it (not accepted yet, or closing) */
-	uint64_t cookie;             /* bpf_get_socket_cookie() */
-	uint64_t cgroup_id;          /* of the cgroup that it was made in; 0 where the kernel does not say (before 5.9) */
+	uint8_t local[16],
+		remote[16]; /* network byte order; IPv4 in the first 4 bytes, the rest 0 */
+	uint64_t inode; /* as in /proc/PID/fd; 0: no process holds it (not accepted yet, or closing) */
+	uint64_t cookie; /* bpf_get_socket_cookie() */
+	uint64_t cgroup_id; /* of the cgroup that it was made in; 0 where the kernel does not say (before 5.9) */
 };
 
 /**

@@ -91,7 +91,8 @@ bool tc_has_clsact(int ifindex)
 int tc_attach_clsact(int prog_fd, int ifindex, uint32_t handle)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = TC_PRIORITY, .prog_fd = prog_fd);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = TC_PRIORITY,
+			    .prog_fd = prog_fd);
 
 	int err = qdisc_add_clsact(ifindex);
 	if (err && err != -EEXIST)
@@ -112,7 +113,9 @@ static bool clsact_is_empty(int ifindex)
 	int nr = 0;
 
 	return qdisc_filters(ifindex, EGRESS_PARENT, count_one, &nr) == 0 &&
-	       qdisc_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), count_one, &nr) == 0 && nr == 0;
+		qdisc_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), count_one, &nr) ==
+		0 &&
+		nr == 0;
 }
 
 int tc_detach_clsact(int ifindex, uint32_t handle, bool and_qdisc)
@@ -144,8 +147,8 @@ static int collect(const struct qdisc_filter *f, void *ctx)
 {
 	struct sweep *s = ctx;
 
-	if (f->priority == TC_PRIORITY && (f->handle & TC_HANDLE_MASK) == TC_HANDLE_BASE && !strcmp(f->kind, "bpf") &&
-	    s->nr < ARRAY_SIZE(s->found))
+	if (f->priority == TC_PRIORITY && (f->handle & TC_HANDLE_MASK) == TC_HANDLE_BASE &&
+	    !strcmp(f->kind, "bpf") && s->nr < ARRAY_SIZE(s->found))
 		s->found[s->nr++] = *f;
 	return 0;
 }
@@ -161,7 +164,8 @@ int tc_sweep(bool qdiscs)
 		int ifindex = (int)i->if_index;
 		struct sweep s = { .nr = 0 };
 
-		if (!tc_has_clsact(ifindex) || qdisc_filters(ifindex, EGRESS_PARENT, collect, &s) < 0)
+		if (!tc_has_clsact(ifindex) ||
+		    qdisc_filters(ifindex, EGRESS_PARENT, collect, &s) < 0)
 			continue;
 		for (size_t k = 0; k < s.nr; k++) {
 			s.found[k].parent = EGRESS_PARENT;

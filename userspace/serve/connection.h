@@ -24,7 +24,7 @@
 struct listener {
 	struct server *server;
 	enum server_part part;
-	int fd;  /* owned until libmicrohttpd has it; -1 then */
+	int fd; /* owned until libmicrohttpd has it; -1 then */
 	uint16_t port;
 	bool is_unix, needs_token;
 	struct MHD_Daemon *daemon;
@@ -34,11 +34,11 @@ struct listener {
 struct conn {
 	struct conn *next, **link; /* server.lock */
 	int fd;
-	uint64_t deadline_ns;      /* server.lock */
-	bool cut;    /* server.lock */
+	uint64_t deadline_ns; /* server.lock */
+	bool cut;             /* server.lock */
 	struct caller caller;
 
-	char *target;              /* as sent; owned */
+	char *target; /* as sent; owned */
 	struct buf body;
 	bool seen, too_large;
 };

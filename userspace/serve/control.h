@@ -29,10 +29,10 @@
 #include "base/problem.h"
 #include "discover/service.h"
 
-#define CONTROL_ID_MAX 32 /* bytes with the NUL of a fault's or incident's id: [A-Za-z0-9-] */
+#define CONTROL_ID_MAX 32      /* bytes with the NUL of a fault's or incident's id: [A-Za-z0-9-] */
 #define CONTROL_ITEMS_MAX 1000 /* most that ?limit= may ask for */
 #define CONTROL_INCIDENTS_MAX 200 /* the same for incidents, which are large */
-#define CONTROL_WHY_MAX 200 /* bytes with the NUL of a person's reason */
+#define CONTROL_WHY_MAX 200       /* bytes with the NUL of a person's reason */
 
 struct metrics;
 
@@ -48,24 +48,22 @@ struct caller {
 	enum transport transport;
 	uid_t uid;
 	pid_t pid;
-	bool is_root; /* Unix and uid 0 */
-	char service
-		[SERVICE_NAME_MAX]; /* the service that pid belongs to; "" when none or not looked up */
+	bool is_root;                   /* Unix and uid 0 */
+	char service[SERVICE_NAME_MAX]; /* the service that pid belongs to; "" when none or not looked up */
 };
 
 /* POST /v1/services. Exactly one of port, pid, cgroup is given. */
 struct control_attach {
-	char name[SERVICE_NAME_MAX]; /* valid as service_name_valid() has it */
-	uint16_t port; /* 0: not given */
-	pid_t pid; /* 0: not given */
+	char name[SERVICE_NAME_MAX];     /* valid as service_name_valid() has it */
+	uint16_t port;                   /* 0: not given */
+	pid_t pid;                       /* 0: not given */
 	char cgroup[SERVICE_CGROUP_MAX]; /* "" : not given; begins with '/' */
-	bool supervised; /* something starts it again: a repair may kill it */
+	bool supervised;                 /* something starts it again: a repair may kill it */
 };
 
 /* POST /v1/faults: the body as it came, for fault_request_parse(). */
 struct control_arm {
-	char service
-		[SERVICE_NAME_MAX]; /* a valid name; "self" is already replaced by the caller's service */
+	char service[SERVICE_NAME_MAX]; /* a valid name; "self" is already replaced by the caller's service */
 	const cJSON *
 		body; /* object with texts service (replaced likewise) and type; the rest not looked at */
 	bool dry_run; /* answer the fault as it would be, arm nothing */
@@ -74,15 +72,15 @@ struct control_arm {
 /* GET /v1/requests. */
 struct control_requests {
 	char service[SERVICE_NAME_MAX]; /* "": all */
-	bool slow, failed; /* only those; both: either */
-	size_t limit; /* 1..CONTROL_ITEMS_MAX */
+	bool slow, failed;              /* only those; both: either */
+	size_t limit;                   /* 1..CONTROL_ITEMS_MAX */
 };
 
 /* GET /v1/incidents: newest first. */
 struct control_incidents {
-	char state[24]; /* "": all; else one of the states of API.md */
+	char state[24];              /* "": all; else one of the states of API.md */
 	char before[CONTROL_ID_MAX]; /* "": from the newest; else only ids below it */
-	size_t limit; /* 1..CONTROL_INCIDENTS_MAX */
+	size_t limit;                /* 1..CONTROL_INCIDENTS_MAX */
 };
 
 struct control_ops {

@@ -12,11 +12,11 @@
 #define HASH_SIZE 32
 
 struct entry {
-	unsigned char id[HASH_SIZE];      /* of scope and key */
+	unsigned char id[HASH_SIZE]; /* of scope and key */
 	unsigned char request[HASH_SIZE];
 	uint64_t at_ns;
-	int status;         /* 0: running */
-	char *body;         /* owned; NULL: too large to keep */
+	int status; /* 0: running */
+	char *body; /* owned; NULL: too large to keep */
 	size_t len;
 	bool used;
 };

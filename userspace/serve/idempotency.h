@@ -15,8 +15,8 @@
 
 #define IDEMPOTENCY_MAX 256
 #define IDEMPOTENCY_NS (24ULL * 3600 * 1000000000)
-#define IDEMPOTENCY_KEY_MAX 128         /* bytes, printable ASCII */
-#define IDEMPOTENCY_SCOPE_MAX 96        /* bytes with the NUL */
+#define IDEMPOTENCY_KEY_MAX 128  /* bytes, printable ASCII */
+#define IDEMPOTENCY_SCOPE_MAX 96 /* bytes with the NUL */
 #define IDEMPOTENCY_ANSWER_MAX \
 	(64 * 1024) /* a larger answer is not kept: the repeated request gets 409 */
 

@@ -34,33 +34,33 @@ enum metric {
 	METRIC_HTTP_SERVER_DURATION, /* (S) http_request_method, http_response_status_code, error_type, network_protocol_version, url_scheme, http_route */
 	METRIC_HTTP_CLIENT_DURATION, /* (S) the same six, then server_address (no port: a callee is a service's name) */
 	METRIC_HTTP_SERVER_TTFB, /* (S) the first five */
-	METRIC_REQUEST_BYTES, /* (S) counter: as a server, headers included */
-	METRIC_RESPONSE_BYTES, /* (S) counter: as a server, headers included */
-	METRIC_UNTIMED, /* (S) counter: finished requests that no histogram holds */
-	METRIC_CPU_SECONDS, /* (S) cpu_mode */
-	METRIC_RUNQUEUE, /* (S) */
-	METRIC_EDGE_REQUESTS, /* client, server, failed="true|false" */
-	METRIC_EDGE_DURATION, /* client, server, failed */
-	METRIC_IN_FLIGHT, /* (S) gauge */
-	METRIC_ABORTED, /* (S) counter */
-	METRIC_ANOMALY_SCORE, /* (S) gauge 0..1 */
-	METRIC_ANOMALY_ACTIVE, /* (S) gauge 0 or 1 */
+	METRIC_REQUEST_BYTES,    /* (S) counter: as a server, headers included */
+	METRIC_RESPONSE_BYTES,   /* (S) counter: as a server, headers included */
+	METRIC_UNTIMED,          /* (S) counter: finished requests that no histogram holds */
+	METRIC_CPU_SECONDS,      /* (S) cpu_mode */
+	METRIC_RUNQUEUE,         /* (S) */
+	METRIC_EDGE_REQUESTS,    /* client, server, failed="true|false" */
+	METRIC_EDGE_DURATION,    /* client, server, failed */
+	METRIC_IN_FLIGHT,        /* (S) gauge */
+	METRIC_ABORTED,          /* (S) counter */
+	METRIC_ANOMALY_SCORE,    /* (S) gauge 0..1 */
+	METRIC_ANOMALY_ACTIVE,   /* (S) gauge 0 or 1 */
 	METRIC_BASELINE_SAMPLES, /* (S) gauge */
-	METRIC_INCIDENTS, /* (S) result; counter */
-	METRIC_REMEDIATIONS, /* (S) action, result; counter */
-	METRIC_FAULTS_ACTIVE, /* (S) type; gauge */
-	METRIC_FAULT_REQUESTS, /* (S) type, outcome="touched|spared"; counter */
-	METRIC_WORKLOAD_INFO, /* (S) service_instance_id, container_id, systemd_unit; value 1 */
-	METRIC_BUILD_INFO, /* version; value 1 */
-	METRIC_EVENTS_LOST, /* stage; counter */
-	METRIC_HTTP_PARSE, /* outcome; counter */
-	METRIC_PROGRAM_RUNS, /* program; counter */
-	METRIC_PROGRAM_SECONDS, /* program; counter */
-	METRIC_MAP_ENTRIES, /* map; gauge */
-	METRIC_MAP_MAX_ENTRIES, /* map; gauge */
-	METRIC_MAP_EVICTIONS, /* map; counter */
-	METRIC_SERIES_OVERFLOW, /* metric; counter: written by the renderer itself */
-	METRIC_DEGRADATION, /* gauge 0 (all works) .. 3 */
+	METRIC_INCIDENTS,        /* (S) result; counter */
+	METRIC_REMEDIATIONS,     /* (S) action, result; counter */
+	METRIC_FAULTS_ACTIVE,    /* (S) type; gauge */
+	METRIC_FAULT_REQUESTS,   /* (S) type, outcome="touched|spared"; counter */
+	METRIC_WORKLOAD_INFO,    /* (S) service_instance_id, container_id, systemd_unit; value 1 */
+	METRIC_BUILD_INFO,       /* version; value 1 */
+	METRIC_EVENTS_LOST,      /* stage; counter */
+	METRIC_HTTP_PARSE,       /* outcome; counter */
+	METRIC_PROGRAM_RUNS,     /* program; counter */
+	METRIC_PROGRAM_SECONDS,  /* program; counter */
+	METRIC_MAP_ENTRIES,      /* map; gauge */
+	METRIC_MAP_MAX_ENTRIES,  /* map; gauge */
+	METRIC_MAP_EVICTIONS,    /* map; counter */
+	METRIC_SERIES_OVERFLOW,  /* metric; counter: written by the renderer itself */
+	METRIC_DEGRADATION,      /* gauge 0 (all works) .. 3 */
 	METRIC_API_REQUESTS, /* outcome="answered|origin|token|slow"; counter: our own interface */
 	NR_METRICS,
 };

@@ -14,17 +14,17 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 struct metric_family {
 	const char *name, *help;
 	enum metric_kind kind;
-	const uint64_t *bounds;    /* ns, rising, each one of hist_upper_ns(); histograms only */
+	const uint64_t *bounds; /* ns, rising, each one of hist_upper_ns(); histograms only */
 	size_t nr_bounds;
-	bool identity;             /* the first value is service_name */
+	bool identity;                              /* the first value is service_name */
 	const char *labels[METRICS_LABELS_MAX + 1]; /* NULL-ended */
 };
 
 struct metric_series {
 	UT_hash_handle hh;
-	char *labels;              /* a="b",c="d", escaped; owned, the key */
+	char *labels; /* a="b",c="d", escaped; owned, the key */
 	double value;
-	uint64_t *buckets;         /* nr_bounds + 1, not cumulative; owned; histograms only */
+	uint64_t *buckets; /* nr_bounds + 1, not cumulative; owned; histograms only */
 	double sum_ns;
 	struct metric_exemplar *exemplars; /* nr_bounds + 1; owned; NULL: none */
 };

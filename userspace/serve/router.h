@@ -26,22 +26,22 @@
 #include "serve/control.h"
 #include "serve/server.h"
 
-#define ROUTER_TARGET_MAX 8192         /* bytes of path and query, as sent */
-#define ROUTER_QUERY_MAX 16            /* parameters */
-#define ROUTER_ARGS_MAX 2              /* {name}s in a path */
+#define ROUTER_TARGET_MAX 8192               /* bytes of path and query, as sent */
+#define ROUTER_QUERY_MAX 16                  /* parameters */
+#define ROUTER_ARGS_MAX 2                    /* {name}s in a path */
 #define ROUTER_ANSWER_MAX ((size_t)16 << 20) /* bytes of a JSON answer */
 
 struct inbound {
 	enum server_part part;
-	const char *method; /* HEAD is answered as GET; the server leaves the body out */
-	const char *target; /* path and query, as sent */
+	const char *method;       /* HEAD is answered as GET; the server leaves the body out */
+	const char *target;       /* path and query, as sent */
 	const char *content_type; /* NULL: none; so for the next two */
 	const char *accept;
 	const char *idempotency_key;
 	const char *body; /* @body_len bytes, need not be terminated */
 	size_t body_len;
 	struct caller caller; /* service is filled in by the router where it matters */
-	uint64_t now_ns; /* CLOCK_MONOTONIC */
+	uint64_t now_ns;      /* CLOCK_MONOTONIC */
 };
 
 /* Owned by the caller: reply_release(). */
@@ -49,7 +49,7 @@ struct reply {
 	int status;
 	const char *content_type; /* static */
 	struct buf body;
-	char allow[64]; /* Allow, with 405; "" else */
+	char allow[64];     /* Allow, with 405; "" else */
 	char location[192]; /* with 201; "" else */
 };
 
@@ -74,10 +74,10 @@ void router_handle(struct router *r, const struct inbound *req, struct reply *re
 /* ---- the table */
 
 enum route_body {
-	BODY_NONE, /* nothing, or an empty object */
+	BODY_NONE,  /* nothing, or an empty object */
 	BODY_MAYBE, /* nothing, or one JSON object */
-	BODY_JSON, /* one JSON object, required */
-	BODY_FORM, /* application/x-www-form-urlencoded, passed on */
+	BODY_JSON,  /* one JSON object, required */
+	BODY_FORM,  /* application/x-www-form-urlencoded, passed on */
 };
 
 struct exchange;
@@ -85,10 +85,10 @@ struct exchange;
 struct route {
 	const char *method;
 	const char *path; /* "/v1/services/{name}" */
-	unsigned parts; /* enum server_part bits */
+	unsigned parts;   /* enum server_part bits */
 	enum route_body body;
-	bool any_query; /* query lists what is known; others are passed on */
-	const char *const *query; /* NULL-ended; NULL: none */
+	bool any_query;            /* query lists what is known; others are passed on */
+	const char *const *query;  /* NULL-ended; NULL: none */
 	const char *const *fields; /* of the body, NULL-ended; NULL: whoever parses it knows */
 	int (*handler)(struct exchange *x); /* 0 with x->reply set, or -errno with x->problem */
 };
@@ -112,7 +112,7 @@ struct exchange {
 	} query[ROUTER_QUERY_MAX];
 	size_t nr_query;
 	const char *query_text; /* as sent, after the '?'; "" for none */
-	cJSON *body; /* owned; NULL where none came */
+	cJSON *body;            /* owned; NULL where none came */
 	struct reply *reply;
 	struct problem problem;
 };

@@ -45,24 +45,24 @@ enum server_part {
 };
 
 struct server_config {
-	const char *socket_path;     /* NULL: no control socket */
+	const char *socket_path; /* NULL: no control socket */
 	const char *
 		socket_group; /* NULL: "archaic"; a group that does not exist leaves the socket to root */
 	const char *listen; /* numeric IPv4 or IPv6 address; NULL: "127.0.0.1" */
-	int port_operator; /* -1: do not listen; 0: any free port (tests) */
+	int port_operator;  /* -1: do not listen; 0: any free port (tests) */
 	int port_detector;
 	const char *token; /* bearer token for listeners off loopback; NULL: none */
 	const char *
 		names[SERVER_NAMES_MAX]; /* further names allowed in Host, NULL-ended where fewer */
-	const char *prometheus_url; /* NULL: /api/v1/query… answer 503 */
-	unsigned request_s; /* 0: SERVER_REQUEST_S */
+	const char *prometheus_url;      /* NULL: /api/v1/query… answer 503 */
+	unsigned request_s;              /* 0: SERVER_REQUEST_S */
 };
 
 struct server_stats {
-	uint64_t requests; /* answered, whatever the status */
+	uint64_t requests;       /* answered, whatever the status */
 	uint64_t refused_origin; /* Host or Origin */
 	uint64_t refused_token;
-	uint64_t too_slow; /* connections closed at SERVER_REQUEST_S */
+	uint64_t too_slow;    /* connections closed at SERVER_REQUEST_S */
 	uint32_t connections; /* gauge */
 };
 
