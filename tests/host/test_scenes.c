@@ -173,6 +173,8 @@ static void check_repair(const char *what, const struct blame *b, unsigned befor
 	cJSON_ArrayForEach(other, w.all)
 		if (scene_root(other))
 			assert_string_equal(scene_root(other), b->service);
+	assert_string_equal(json_str(cJSON_GetObjectItem(i, "root_cause"), "resource"),
+			    or_loss ? "unresponsive" : "latency");
 	assert_string_equal(json_str(i, "state"), "repaired");
 	assert_string_equal(json_str(cJSON_GetObjectItem(i, "verification"), "result"), "verified");
 	const cJSON *actions = cJSON_GetObjectItem(i, "actions");
@@ -285,6 +287,16 @@ static void test_scene_nobody_in_quiet(void **state)
 	check_nobody(scene_last_incident(&scene), 20);
 }
 
+static double rate_of(const char *service)
+{
+	CLEANUP(json_freep) cJSON *j = NULL;
+	char target[64];
+
+	snprintf(target, sizeof(target), "/v1/services/%s", service);
+	assert_int_equal(scene_api(&scene, "GET", target, NULL, &j), 200);
+	return json_num(j, "rate_per_s", 0);
+}
+
 /* Four times the requests for 20 s, by eight more users who come on top. */
 static void test_scene_nobody_in_a_surge(void **state)
 {
@@ -292,9 +304,14 @@ static void test_scene_nobody_in_a_surge(void **state)
 	need_calm();
 	unsigned before = scene_last_incident(&scene);
 
+	double usual = rate_of("product");
 	pid_t surge = scene_traffic(&scene, "8", "300");
-	usleep(20000000);
+	usleep(18000000);
+	double surging = rate_of("product");
+	usleep(2000000);
 	proc_end(surge, SIGINT, 5000);
+	print_message("product served %.0f requests a second, then %.0f\n", usual, surging);
+	assert_true(surging > 2 * usual && usual > 0);
 	check_nobody(before, 6);
 }
 
