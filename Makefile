@@ -230,7 +230,7 @@ bench: all $(B)/bin/archaic-bench ## measure what watching costs (root)
 fmt: ## format every C file
 	$(Q)CLANG_FORMAT=$(CLANG_FORMAT) tools/fmt.sh
 lint: lint-text bpf $(SKELS) $(TEST_SKELS) $(BLIND_BIN) ## format, lengths, forbidden calls, scripts, clang's warnings, man pages
-	$(Q)CLANG='$(CLANG)' CPPFLAGS='$(subst ','\'',$(CPPFLAGS))' CFLAGS='-std=gnu17 $(WARNINGS)' tools/lint.sh compile
+	$(Q)CLANG='$(CLANG)' CPPFLAGS='$(subst ','\'',$(CPPFLAGS)) -Itests/lib' CFLAGS='-std=gnu17 $(WARNINGS)' tools/lint.sh compile
 	$(Q)for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
 lint-text:
 	$(Q)CLANG_FORMAT=$(CLANG_FORMAT) tools/lint.sh text

@@ -66,7 +66,8 @@ static const char *excuse(const char *program)
 static bool slots_failed;
 static bool talk;
 
-static int listen_quietly(enum libbpf_print_level level, const char *fmt, va_list ap)
+PRINTF_LIKE(2, 0) static int listen_quietly(enum libbpf_print_level level, const char *fmt,
+					    va_list ap)
 {
 	char text[512];
 

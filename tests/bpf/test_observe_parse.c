@@ -118,7 +118,7 @@ static void test_parse_retransmitted(void **state)
 	flow_say(&f, POST);
 	for (int i = 0; i < 3; i++)
 		flow_segment(&f, 1000, POST, strlen(POST));
-	flow_segment(&f, 1000 + 30, POST + 30, 10);
+	flow_segment(&f, 1000 + 30, &POST[30], 10);
 	assert_heard(&f, 1, 1, 1);
 	assert_int_equal(f.out.bytes, strlen(POST));
 
@@ -137,7 +137,7 @@ static void test_parse_overlapping(void **state)
 		/* The second segment sends half of the first again. */
 		flow_init(&f, REQUEST);
 		flow_send(&f, POST, cut);
-		flow_segment(&f, 1000 + (uint32_t)cut / 2, POST + cut / 2, len - cut / 2);
+		flow_segment(&f, 1000 + (uint32_t)cut / 2, &POST[cut / 2], len - cut / 2);
 		assert_heard(&f, 1, 1, 1);
 		assert_int_equal(f.out.bytes, len);
 	}
@@ -299,8 +299,8 @@ static void test_parse_random_segments(void **state)
 		"HTTP/1.1 204 No Content\r\nX: y\r\n\r\n",
 		"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n10;e=f\r\n0123456789abcdef\r\n0\r\n\r\n",
-		"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nDate: Tue, 24 Nov 2026 08:43:00 GMT\r\n"
-		"Server: a-server-with-a-long-name/1.2.3 (Debian) module/4.5.6\r\nContent-Length: 9\r\n\r\nNot Found",
+		("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nDate: Tue, 24 Nov 2026 08:43:00 GMT\r\n"
+		 "Server: a-server-with-a-long-name/1.2.3 (Debian) module/4.5.6\r\nContent-Length: 9\r\n\r\nNot Found"),
 	};
 	uint64_t seed = 42;
 

@@ -202,7 +202,7 @@ static void test_partner_llama_answers_in_our_schema(void **state)
 	char python[512];
 	struct child c;
 	struct llm_answer a;
-	enum llm_schema_mode mode;
+	enum llm_schema_mode mode = LLM_PROMPT_ONLY;
 
 	(void)state;
 	if (!python_of("llama", "test_partner_llama_answers_in_our_schema", python, sizeof(python)))

@@ -15,7 +15,8 @@
 /* The program that libbpf complained of last: it says so in words only. One load at a time. */
 static char complained[64];
 
-static int note_complaint(enum libbpf_print_level level, const char *fmt, va_list ap)
+PRINTF_LIKE(2, 0) static int note_complaint(enum libbpf_print_level level, const char *fmt,
+					    va_list ap)
 {
 	char text[256];
 
