@@ -228,9 +228,13 @@ static void drive_open(struct engine *e, struct incident *i, uint64_t now_ns)
 	if (i->planning)
 		return;
 	if (!incident_root(i)) {
-		if (now_ns - i->opened_ns >= e->config.unknown_patience_ns)
-			engine_escalate(e, i, now_ns,
-					"the root cause is not known: a person must look");
+		char why[sizeof(i->diagnosis.why) + 64];
+
+		if (now_ns - i->opened_ns < e->config.unknown_patience_ns)
+			return;
+		snprintf(why, sizeof(why), "the root cause is unknown, a person must look%s%s",
+			 i->diagnosis.why[0] ? ": " : "", i->diagnosis.why);
+		engine_escalate(e, i, now_ns, why);
 		return;
 	}
 	if (i->root_streak < e->config.plan_after_ticks)
