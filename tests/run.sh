@@ -81,14 +81,6 @@ run_one() { # BINARY
 	start=$(date +%s.%N)
 	timeout -k 5 "$TIMEOUT" "$1" </dev/null >"$log" 2>&1
 	rc=$?
-	# Real kernels and two busy cores: a program that failed is run once more. It passes then only
-	# in plain sight: it is told as FLAKY, and what the first run said is kept beside the log.
-	if [ $rc != 0 ]; then
-		cp "$log" "$log.first"
-		timeout -k 5 "$TIMEOUT" "$1" </dev/null >"$log" 2>&1
-		rc=$?
-		[ $rc != 0 ] || notes+=("FLAKY   $name failed first ($(sed -n 's/^\[  FAILED  \] \([a-z_0-9]*\)$/\1/p' "$log.first" | sort -u | tr '\n' ' ')see $log.first), then passed")
-	fi
 	local took
 	took=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
 	if [ $rc = 124 ] || [ $rc = 137 ]; then
