@@ -5,6 +5,8 @@
 #include "run_daemon.h"
 
 #define SCAN_NS NSEC_PER_SEC
+#define STILL_OPEN_NS (30 * NSEC_PER_SEC)
+#define STILL_OPEN_MAX_NS (16 * STILL_OPEN_NS)
 
 void daemon_sync_service(struct daemon *d, const struct service *s)
 {
@@ -76,7 +78,17 @@ static bool any_anomalous(const struct daemon *d)
 	return false;
 }
 
-static void log_verdicts(const struct daemon *d)
+/* An anomaly that does not end says why, each time it has lasted twice as long, and every eight minutes. */
+static bool still_open_is_news(const struct verdict *v, uint64_t tick_ns)
+{
+	uint64_t open_ns = v->at_ns - v->opened_ns, mark_ns = STILL_OPEN_NS;
+
+	while (mark_ns < STILL_OPEN_MAX_NS && mark_ns * 2 <= open_ns)
+		mark_ns *= 2;
+	return open_ns >= mark_ns && open_ns % mark_ns < tick_ns;
+}
+
+static void log_verdicts(const struct daemon *d, uint64_t span_ns)
 {
 	for (size_t i = 0; i < d->nr_verdicts; i++) {
 		const struct verdict *v = &d->verdicts[i];
@@ -86,6 +98,15 @@ static void log_verdicts(const struct daemon *d)
 			       v->score, v->threshold, v->why);
 		else if (v->closed)
 			log_as(v->name, LOG_LEVEL_INFO, NULL, "anomaly over");
+		else if (v->anomalous && still_open_is_news(v, span_ns))
+			log_as(v->name, LOG_LEVEL_WARNING, NULL,
+			       "still an anomaly after %.0f s; %.1f s ago: %s; %u of %u calm ticks since",
+			       (double)(v->at_ns - v->opened_ns) / 1e9,
+			       (double)(v->at_ns - v->suspect_ns) / 1e9, v->open_why, v->calm,
+			       v->calm_needed);
+		if (v->suspect)
+			log_as(v->name, LOG_LEVEL_DEBUG, NULL, "suspect (%s): %s",
+			       scorer_name(v->scorer), v->why);
 	}
 }
 
@@ -96,7 +117,7 @@ static void judge(struct daemon *d, const struct tick *t)
 	size_t nr_facts;
 
 	detector_tick(d->detector, t, d->verdicts, SERVICE_MAX, &d->nr_verdicts);
-	log_verdicts(d);
+	log_verdicts(d, t->span_ns);
 	diagnoser_feed(d->diagnoser, t, d->verdicts, d->nr_verdicts);
 	anomalous = any_anomalous(d);
 	if (anomalous)

@@ -273,6 +273,22 @@ cJSON *view_graph(struct daemon *d)
 	return j;
 }
 
+/* Why an anomaly has not ended yet; null where there is none. */
+static void add_open(cJSON *to, const struct verdict *v)
+{
+	if (!v->anomalous) {
+		cJSON_AddNullToObject(to, "open");
+		return;
+	}
+	cJSON *open = cJSON_AddObjectToObject(to, "open");
+
+	add_number(open, "for_s", (double)(v->at_ns - v->opened_ns) / 1e9);
+	add_number(open, "suspect_s_ago", (double)(v->at_ns - v->suspect_ns) / 1e9);
+	cJSON_AddStringToObject(open, "why", v->open_why);
+	cJSON_AddNumberToObject(open, "calm_ticks", v->calm);
+	cJSON_AddNumberToObject(open, "calm_ticks_needed", v->calm_needed);
+}
+
 cJSON *view_scores(struct daemon *d)
 {
 	cJSON *j = cJSON_CreateObject();
@@ -288,9 +304,11 @@ cJSON *view_scores(struct daemon *d)
 		add_number(s, "threshold", v->threshold);
 		cJSON_AddStringToObject(s, "scorer", scorer_name(v->scorer));
 		cJSON_AddBoolToObject(s, "anomalous", v->anomalous);
+		cJSON_AddBoolToObject(s, "suspect", v->suspect);
 		cJSON_AddBoolToObject(s, "warm", v->warm);
 		cJSON_AddNumberToObject(s, "baseline_samples", (double)v->baseline_samples);
 		cJSON_AddStringToObject(s, "why", v->why);
+		add_open(s, v);
 		cJSON *features = cJSON_AddArrayToObject(s, "features");
 		for (size_t k = 0; k < v->nr_top; k++) {
 			cJSON *f = cJSON_CreateObject();

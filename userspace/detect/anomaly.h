@@ -64,6 +64,10 @@ struct verdict {
 	bool warm;               /* the forest decides */
 	uint64_t onset_ns;       /* when open: first tick that was unlike the baseline (p < 1e-2) */
 	char why[160];           /* one sentence, numbers with units */
+	/* While it is open: since when, what the newest suspect tick said, and what is still lacking. */
+	uint64_t opened_ns, suspect_ns;
+	char open_why[160];
+	unsigned calm, calm_needed; /* votes in a row without suspicion, of those that end it */
 };
 
 #endif

@@ -275,6 +275,26 @@ static void note_onset(struct entry *e, const struct features *f, bool unlike)
 		e->unlike_since_ns = now - MIN(oldest, now);
 }
 
+/* What keeps an anomaly open is of interest in the calm ticks, too, that have not ended it yet. */
+static void say_open(const struct detector *d, struct entry *e)
+{
+	struct verdict *v = &e->verdict;
+
+	v->calm = v->anomalous ? e->debounce.calm : 0;
+	v->calm_needed = v->anomalous ? d->cfg.calm_ticks : 0;
+	if (!v->anomalous) {
+		v->opened_ns = v->suspect_ns = 0;
+		v->open_why[0] = '\0';
+		return;
+	}
+	if (v->opened)
+		v->opened_ns = v->at_ns;
+	if (!v->suspect)
+		return;
+	v->suspect_ns = v->at_ns;
+	memcpy(v->open_why, v->why, sizeof(v->open_why));
+}
+
 static void settle(struct detector *d, struct entry *e, const struct features *f, bool at_once)
 {
 	struct verdict *v = &e->verdict;
@@ -296,6 +316,7 @@ static void settle(struct detector *d, struct entry *e, const struct features *f
 	v->anomalous = e->debounce.open;
 	if (!v->anomalous)
 		v->onset_ns = 0;
+	say_open(d, e);
 }
 
 static int tick_entry(struct detector *d, struct entry *e, const struct tick *t, size_t *budget)
