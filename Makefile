@@ -81,6 +81,10 @@ TEST_BPF_OBJ := $(TEST_BPF_SRC:%.bpf.c=$(B)/%.bpf.o)
 SKELS := $(patsubst %.bpf.o,$(B)/gen/skel/%.skel.h,$(notdir $(BPF_OBJ)))
 TEST_SKELS := $(patsubst %.bpf.o,$(B)/gen/skel/%.skel.h,$(notdir $(TEST_BPF_OBJ)))
 LIB_SRC := $(filter-out userspace/main.c,$(sort $(wildcard userspace/*.c userspace/*/*.c)))
+# The pages, embedded; without npm an empty table, and the build says so.
+NPM := $(and $(shell command -v node),$(shell command -v npm))
+WEB_SRC := $(sort $(shell find userspace/web -type f))
+LIB_SRC := $(filter-out $(if $(NPM),userspace/serve/assets_none.c),$(LIB_SRC)) $(if $(NPM),build/gen/web_assets.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o)
 SERVICES := $(filter-out common,$(notdir $(patsubst %/,%,$(dir $(wildcard services/*/main.c)))))
 SERVICE_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard services/common/*.c)))
@@ -137,6 +141,33 @@ $(SKELS): $(B)/gen/skel/%.skel.h: $(B)/bpf/%.bpf.o
 	$(skel_make)
 $(TEST_SKELS): $(B)/gen/skel/%.skel.h: $(B)/tests/bpf/%.bpf.o
 	$(skel_make)
+
+# ---- the two web pages: one bundle for every compiler and machine
+
+W := build/web
+.PHONY: web
+web: build/gen/web_assets.c $(W)/src/shared/schema.gen.ts ## bundle the web pages, and check their types against openapi.json
+	$(say) TSC $(W)
+	$(Q)cd $(W) && npx --no-install tsc --noEmit
+$(W)/modules.stamp: $(addprefix userspace/web/,package.json package-lock.json .npmrc)
+	$(say) NPM $(W)/node_modules
+	$(Q)mkdir -p $(W) && cp $^ $(W)/
+	$(Q)cd $(W) && flock . npm ci --ignore-scripts --no-progress --loglevel=error >/dev/null && touch $(@F)
+$(W)/sources.stamp: FORCE
+	$(call stamp,$(WEB_SRC))
+build/gen/web_assets.c: $(WEB_SRC) $(W)/sources.stamp $(W)/modules.stamp
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -rf $(W)/src && cp -r $(addprefix userspace/web/,src bundle.mjs tsconfig.json) $(W)/
+	$(Q)cd $(W) && flock . node bundle.mjs ../gen/$(@F) $(W)
+$(W)/src/shared/schema.gen.ts: userspace/serve/openapi.json build/gen/web_assets.c
+	$(say) TYPES $@
+	$(Q)cd $(W) && npx --no-install openapi-typescript ../../$< -o src/shared/schema.gen.ts >/dev/null
+ifeq (,$(NPM))
+$(B)/obj/userspace/serve/assets_none.o: say_no_pages
+.PHONY: say_no_pages
+say_no_pages:
+	@echo "  NOTE    node or npm is missing: the two web pages are left out; as root: tools/setup.sh build" >&2
+endif
 
 # ---- C
 

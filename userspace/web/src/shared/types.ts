@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The objects of /v1 by short names, from the OpenAPI file; and the parts that
+ * the file leaves open ("object"), as incident_json.c writes them. Those are
+ * optional throughout: what is missing is shown as unknown.
+ */
+import type {Schemas} from './api.ts';
+
+export type Service = Schemas['Service'];
+export type Edge = Schemas['Edge'];
+export type Fault = Schemas['Fault'];
+export type FaultType = Schemas['FaultType'];
+export type FaultParam = FaultType['params'][number];
+export type Incident = Schemas['Incident'];
+export type Cause = Schemas['Cause'];
+export type Score = Schemas['Score'];
+export type Health = Schemas['Health'];
+export type Request = Schemas['Request'];
+export type DoctorItem = Schemas['Doctor']['items'][number];
+
+export interface List<T> {
+	items: T[];
+	next?: string;
+}
+
+export interface Plan {
+	by?: string;
+	model?: string | null;
+	action?: {
+		id?: string;
+		kind?: string;
+		target?: string;
+		risk?: number;
+		reversible?: boolean;
+		expected?: string;
+		undo?: string;
+	} | null;
+	why?: string;
+	fell_back_because?: string | null;
+}
+
+export interface Evidence {
+	id?: string;
+	service?: string;
+	at?: string;
+	source?: string;
+	scorer?: string;
+	score?: number;
+	threshold?: number;
+	feature?: string | null;
+	value?: number;
+	normal?: number;
+	z?: number;
+	text?: string;
+}
+
+export interface Action {
+	kind?: string;
+	target?: string;
+	started_at?: string;
+	result?: string;
+	undo?: string;
+}
+
+export interface Sample {
+	t: number;
+	services: Service[];
+	edges: Edge[];
+}
+
+export interface Series {
+	service: string;
+	from: number;
+	to: number;
+	step_s: number;
+	series: {metric: string; unit?: string; values: (number | null)[]}[];
+	heat?: {bounds_ms: number[]; counts: (number[] | null)[]} | null;
+}
+
+export interface Load {
+	id: string;
+	shape: string;
+	state: 'running' | 'passed' | 'failed' | 'stopped' | 'error';
+	with_failures?: boolean;
+	started_at?: string;
+	ends_at?: string | null;
+	remaining_s?: number | null;
+	vus?: number;
+	rate_per_s?: number | null;
+	requests?: number;
+	errors?: number;
+	error_ratio?: number | null;
+	latency_ms?: {p50?: number | null; p90?: number | null; p99?: number | null} | null;
+	checks?: {name: string; ok: number; fails: number}[];
+	thresholds?: {expr: string; ok: boolean}[];
+	says?: string;
+}
+
+export interface LoadShape {
+	shape: string;
+	says?: string;
+	duration_s?: number;
+	vus?: number;
+	available?: boolean;
+	why?: string;
+}
+
+export interface AuditEntry {
+	at?: string;
+	who?: string;
+	what?: string;
+	answer?: string;
+}
+
+export const OPEN_STATES = ['open', 'planned', 'awaiting_approval', 'acting', 'verifying'];
+export const is_open = (i: Incident) => OPEN_STATES.includes(i.state);
