@@ -20,6 +20,7 @@
 
 #include "base/util.h"
 #include "remediate/llm.h"
+#include "tests/lib/llm_questions.h"
 
 #define CANNOT 77         /* venv.sh's way to say so */
 #define START_MS 60000    /* loading the model, on a busy machine */
@@ -135,46 +136,10 @@ static unsigned read_port(struct child *c)
 	return 0;
 }
 
-static struct llm_question question(void)
-{
-	struct llm_question q = { .incident = "i-0004", .nr_actions = 3, .nr_evidence = 2 };
-
-	q.diagnosis.known = true;
-	q.diagnosis.nr_causes = 1;
-	q.diagnosis.causes[0] = (struct cause){
-		.service = 12, .name = "db", .resource = FAULT_CLASS_LATENCY, .confidence = .8
-	};
-	q.diagnosis.nr_victims = 1;
-	q.diagnosis.victims[0].service = 13;
-	snprintf(q.diagnosis.victims[0].name, SERVICE_NAME_MAX, "product");
-	q.actions[0] = (struct action){
-		.id = "a1", .kind = ACTION_RESET_FAULT, .target = 12, .target_name = "db"
-	};
-	q.actions[1] = (struct action){
-		.id = "a2", .kind = ACTION_RESTART, .target = 12, .target_name = "db", .risk = 1
-	};
-	q.actions[2] = (struct action){
-		.id = "a3", .kind = ACTION_ESCALATE, .target = 12, .target_name = "db"
-	};
-	q.evidence[0] = (struct llm_evidence){ .id = "e1",
-					       .service = 12,
-					       .feature = FEATURE_P99,
-					       .value = 2011,
-					       .normal = 12,
-					       .z = 30 };
-	q.evidence[1] = (struct llm_evidence){ .id = "e2",
-					       .service = 13,
-					       .feature = FEATURE_P50,
-					       .value = 2020,
-					       .normal = 15,
-					       .z = 28 };
-	return q;
-}
-
 static bool ask(unsigned port, struct llm_answer *a, enum llm_schema_mode *mode)
 {
 	CLEANUP(llm_freep) struct llm *l = NULL;
-	struct llm_question q = question();
+	struct llm_question q = llm_question_plain();
 	struct llm_config c;
 
 	llm_config_default(&c);

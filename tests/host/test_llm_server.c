@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/util.h"
 #include "remediate/llm.h"
+#include "tests/lib/llm_questions.h"
 
 #define KEY "very-secret-key-0815"
 #define BUDGET_MS 4000 /* of one question */
@@ -115,33 +116,6 @@ static int stop(void **state)
 	return 0;
 }
 
-static struct llm_question question(void)
-{
-	struct llm_question q = { .incident = "i-0004", .nr_actions = 3, .nr_evidence = 1 };
-
-	q.diagnosis.known = true;
-	q.diagnosis.nr_causes = 1;
-	q.diagnosis.causes[0] = (struct cause){
-		.service = 12, .name = "db", .resource = FAULT_CLASS_LATENCY, .confidence = .8
-	};
-	q.actions[0] = (struct action){
-		.id = "a1", .kind = ACTION_RESET_FAULT, .target = 12, .target_name = "db"
-	};
-	q.actions[1] = (struct action){
-		.id = "a2", .kind = ACTION_RESTART, .target = 12, .target_name = "db", .risk = 1
-	};
-	q.actions[2] = (struct action){
-		.id = "a3", .kind = ACTION_ESCALATE, .target = 12, .target_name = "db"
-	};
-	q.evidence[0] = (struct llm_evidence){ .id = "e1",
-					       .service = 12,
-					       .feature = FEATURE_P99,
-					       .value = 2011,
-					       .normal = 12,
-					       .z = 30 };
-	return q;
-}
-
 static struct llm_config config(enum llm_format format, const char *mode)
 {
 	struct llm_config c;
@@ -166,7 +140,7 @@ struct outcome {
 static struct outcome ask_only(const struct llm_config *c)
 {
 	CLEANUP(llm_freep) struct llm *l = NULL;
-	struct llm_question q = question();
+	struct llm_question q = llm_question_plain();
 	struct outcome o = { .err = llm_new(c, &l) };
 
 	if (o.err)
@@ -339,7 +313,7 @@ static void test_llm_server_fallback_is_remembered(void **state)
 {
 	CLEANUP(llm_freep) struct llm *l = NULL;
 	struct llm_config c = config(LLM_OPENAI, "no_schema");
-	struct llm_question q = question();
+	struct llm_question q = llm_question_plain();
 	struct llm_answer a;
 
 	(void)state;
@@ -358,7 +332,7 @@ static void test_llm_server_daily_cap_counts_tries(void **state)
 {
 	CLEANUP(llm_freep) struct llm *l = NULL;
 	struct llm_config c = config(LLM_GEMINI, "503");
-	struct llm_question q = question();
+	struct llm_question q = llm_question_plain();
 	struct llm_answer a;
 
 	(void)state;
@@ -426,7 +400,7 @@ static void test_llm_server_cancel_ends_a_wait(void **state)
 {
 	CLEANUP(llm_freep) struct llm *l = NULL;
 	struct llm_config c = config(LLM_GEMINI, "hang");
-	struct llm_question q = question();
+	struct llm_question q = llm_question_plain();
 	struct llm_answer a;
 	atomic_bool cancel = true;
 

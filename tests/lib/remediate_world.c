@@ -151,6 +151,13 @@ void world_well(struct world *w, uint32_t service)
 	f->process_state = 0;
 }
 
+void world_all_well(struct world *w)
+{
+	for (uint32_t s = 1; s <= WORLD_SERVICES; s++)
+		world_well(w, s);
+	w->diagnosed = false;
+}
+
 void world_diagnose(struct world *w, uint32_t root, enum fault_class class, uint32_t victim)
 {
 	struct diagnosis *d = &w->diagnosis;
@@ -169,6 +176,13 @@ void world_diagnose(struct world *w, uint32_t root, enum fault_class class, uint
 	snprintf(d->victims[0].name, SERVICE_NAME_MAX, "%s", world_name(victim));
 	snprintf(d->why, sizeof(d->why),
 		 root ? "its own time explains its callers'" : "nothing explains it");
+}
+
+void world_slow_db(struct world *w)
+{
+	world_sick(w, DB, SCORER_FOREST);
+	world_sick(w, PRODUCT, SCORER_FOREST);
+	world_diagnose(w, DB, FAULT_CLASS_LATENCY, PRODUCT);
 }
 
 void world_jobs(struct world *w)

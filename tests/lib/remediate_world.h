@@ -56,8 +56,14 @@ void world_sick(struct world *w, uint32_t service, enum scorer scorer);
 /** world_well() - no anomaly, answering. */
 void world_well(struct world *w, uint32_t service);
 
+/** world_all_well() - all three, and nothing is diagnosed any more. */
+void world_all_well(struct world *w);
+
 /** world_diagnose() - @root is the cause, @victim (0: none) suffers. */
 void world_diagnose(struct world *w, uint32_t root, enum fault_class class, uint32_t victim);
+
+/** world_slow_db() - db is slow, the forest says so of it and of product, and db is named. */
+void world_slow_db(struct world *w);
 
 /** world_tick() - @n ticks; jobs run at the end of each. */
 void world_tick(struct world *w, unsigned n);

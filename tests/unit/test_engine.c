@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "../lib/remediate_world.h"
 #include "base/util.h"
+#include "tests/lib/remediate_world.h"
 
 #define S NSEC_PER_SEC
 
@@ -27,22 +27,6 @@ static int teardown(void **state)
 	(void)state;
 	world_release(&w);
 	return 0;
-}
-
-/* db is slow and product suffers from it. */
-static void slow_db(void)
-{
-	world_sick(&w, DB, SCORER_FOREST);
-	world_sick(&w, PRODUCT, SCORER_FOREST);
-	world_diagnose(&w, DB, FAULT_CLASS_LATENCY, PRODUCT);
-}
-
-static void all_well(void)
-{
-	world_well(&w, DB);
-	world_well(&w, PRODUCT);
-	world_well(&w, AUTH);
-	w.diagnosed = false;
 }
 
 /* db stands still: two witnesses. */
@@ -63,7 +47,7 @@ static void test_engine_resets_a_fault_and_verifies(void **state)
 	(void)state;
 	world_start(&w);
 	w.armed = 1;
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 1);
 	const struct incident *i = world_incident(&w);
 	assert_string_equal(i->id, "i-0001");
@@ -75,7 +59,7 @@ static void test_engine_resets_a_fault_and_verifies(void **state)
 	assert_int_equal(i->state, INCIDENT_VERIFYING);
 	assert_int_equal(i->result, INCIDENT_RESULT_PENDING);
 	assert_true(w.held_until[DB] >= w.now_ns + 60 * S);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 9); /* 5 s settle, then six good ticks: the 5th to the 10th */
 	assert_int_equal(i->state, INCIDENT_VERIFYING);
 	world_tick(&w, 1);
@@ -135,7 +119,7 @@ static void test_engine_restarts_what_stands_still_first(void **state)
 	assert_true(world_find(i, "guard",
 			       "witnesses: its requests go unanswered, its process is stopped") >
 		    0);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 10);
 	assert_int_equal(i->state, INCIDENT_REPAIRED);
 	assert_true(world_find(i, "verified", "repaired by restart of db") > 0);
@@ -147,7 +131,7 @@ static void test_engine_failed_verification_takes_the_next(void **state)
 	w.config.guard.cooldown_ns = 5 * S;
 	world_start(&w);
 	w.armed = 1;
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 3);
 	assert_int_equal(w.resets, 1);
 	const struct incident *i = world_incident(&w);
@@ -165,7 +149,7 @@ static void test_engine_failed_verification_takes_the_next(void **state)
 	w.verdicts[PRODUCT - 1].opened = true;
 	world_tick(&w, 5);
 	assert_int_equal(engine_stats(w.e)->opened, 1);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 4);
 	assert_false(i->live);
 	assert_int_equal(i->state, INCIDENT_ESCALATED);
@@ -198,7 +182,7 @@ static void test_engine_cooldown_is_explained(void **state)
 	world_start(&w);
 	stopped_db();
 	world_tick(&w, 3);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 12);
 	assert_int_equal(world_incident(&w)->state, INCIDENT_REPAIRED);
 	stopped_db();
@@ -226,7 +210,7 @@ static void test_engine_suggest_asks_and_a_person_decides(void **state)
 	w.config.mode = GUARD_SUGGEST;
 	world_start(&w);
 	w.armed = 1;
-	slow_db();
+	world_slow_db(&w);
 	assert_int_equal(engine_approve(w.e, w.now_ns, "i-0001", NULL, "anna", &p), -ENOENT);
 	assert_int_equal(p.status, 404);
 	world_tick(&w, 1);
@@ -242,7 +226,7 @@ static void test_engine_suggest_asks_and_a_person_decides(void **state)
 	world_jobs(&w);
 	assert_int_equal(w.resets, 1);
 	assert_true(world_find(i, "approved", "by anna") > 0);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 11);
 	assert_int_equal(i->state, INCIDENT_REPAIRED);
 }
@@ -254,7 +238,7 @@ static void test_engine_approval_lifts_no_limit(void **state)
 	(void)state;
 	w.config.mode = GUARD_SUGGEST;
 	world_start(&w);
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 5);
 	w.kill_switch = true;
 	world_tick(&w, 1);
@@ -284,7 +268,7 @@ static void test_engine_reject_escalates(void **state)
 	(void)state;
 	w.config.mode = GUARD_SUGGEST;
 	world_start(&w);
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 5);
 	assert_int_equal(engine_reject(w.e, w.now_ns, "i-0001", "anna", "we are\ndeploying", &p),
 			 0);
@@ -302,7 +286,7 @@ static void test_engine_observe_does_nothing_until_the_mode_changes(void **state
 	w.config.mode = GUARD_OBSERVE;
 	world_start(&w);
 	w.armed = 1;
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 60);
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(i->state, INCIDENT_PLANNED);
@@ -319,7 +303,7 @@ static void test_engine_silence_is_unverified_not_repaired(void **state)
 	world_start(&w);
 	stopped_db();
 	world_tick(&w, 3);
-	all_well();
+	world_all_well(&w);
 	w.facts[DB - 1].answered = 0; /* up again, but nobody calls */
 	world_tick(&w, 124);
 	const struct incident *i = world_incident(&w);
@@ -336,9 +320,9 @@ static void test_engine_counts_what_heals_by_itself_apart(void **state)
 	(void)state;
 	w.config.mode = GUARD_SUGGEST;
 	world_start(&w);
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 5);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 5);
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(i->state, INCIDENT_CLOSED);
@@ -375,7 +359,7 @@ static void test_engine_root_may_change_before_the_plan(void **state)
 	world_sick(&w, PRODUCT, SCORER_FOREST);
 	world_diagnose(&w, PRODUCT, FAULT_CLASS_LATENCY, 0);
 	world_tick(&w, 2);
-	slow_db();
+	world_slow_db(&w);
 	w.armed = 1;
 	world_tick(&w, 3);
 	const struct incident *i = world_incident(&w);
@@ -417,7 +401,7 @@ static void test_engine_relapse_is_a_new_incident(void **state)
 	w.config.guard.cooldown_ns = 0;
 	world_start(&w);
 	w.armed = 1;
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 3);
 	/* Back in the baseline, but the detector's anomaly closes only after 12 calm ticks. */
 	w.verdicts[DB - 1].suspect = w.verdicts[PRODUCT - 1].suspect = false;
@@ -426,10 +410,10 @@ static void test_engine_relapse_is_a_new_incident(void **state)
 	assert_int_equal(world_incident(&w)->state, INCIDENT_REPAIRED);
 	world_tick(&w, 3);
 	assert_int_equal(engine_stats(w.e)->opened, 1);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 1);
 	assert_false(world_incident(&w)->live);
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 1);
 	assert_int_equal(engine_stats(w.e)->opened, 2);
 	assert_string_equal(world_incident(&w)->id, "i-0002");
@@ -441,7 +425,7 @@ static void test_engine_full_worker_is_tried_again(void **state)
 	world_start(&w);
 	w.full = true;
 	w.armed = 1;
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 6);
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(i->state, INCIDENT_PLANNED);
@@ -465,7 +449,7 @@ static void test_engine_down_waits_for_the_supervisor(void **state)
 	assert_int_equal(i->state, INCIDENT_VERIFYING);
 	assert_string_equal(i->actions[0].result, "nothing was done; watching");
 	w.facts[DB - 1].nr_pids = 1;
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 12);
 	assert_int_equal(i->state, INCIDENT_CLOSED);
 	assert_int_equal(i->result, INCIDENT_RESULT_HEALED);

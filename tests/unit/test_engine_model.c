@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "../lib/remediate_world.h"
 #include "base/util.h"
+#include "tests/lib/remediate_world.h"
 
 #define S NSEC_PER_SEC
 
@@ -27,22 +27,6 @@ static int teardown(void **state)
 	(void)state;
 	world_release(&w);
 	return 0;
-}
-
-/* db is slow and product suffers from it. */
-static void slow_db(void)
-{
-	world_sick(&w, DB, SCORER_FOREST);
-	world_sick(&w, PRODUCT, SCORER_FOREST);
-	world_diagnose(&w, DB, FAULT_CLASS_LATENCY, PRODUCT);
-}
-
-static void all_well(void)
-{
-	world_well(&w, DB);
-	world_well(&w, PRODUCT);
-	world_well(&w, AUTH);
-	w.diagnosed = false;
 }
 
 static void with_model(void)
@@ -63,7 +47,7 @@ static void test_engine_follows_the_model_within_the_guard(void **state)
 {
 	(void)state;
 	with_model();
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 4);
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(w.asked, 1);
@@ -85,7 +69,7 @@ static void test_engine_falls_back_when_the_model_fails(void **state)
 	with_model();
 	w.answer = (struct llm_answer){ .because = "the model did not answer in time" };
 	w.armed = 1;
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 4);
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(i->plan.by, PLANNER_PLAYBOOK);
@@ -98,7 +82,7 @@ static void test_engine_answer_without_evidence_is_noted(void **state)
 {
 	(void)state;
 	with_model();
-	slow_db();
+	world_slow_db(&w);
 	w.diagnosis.nr_causes = 2;
 	w.diagnosis.causes[1] = (struct cause){ .service = AUTH, .name = "auth", .confidence = .2 };
 	w.answer.root = AUTH;
@@ -114,7 +98,7 @@ static void test_engine_answer_without_evidence_is_noted(void **state)
 	world_release(&w);
 	world_init(&w);
 	with_model();
-	slow_db();
+	world_slow_db(&w);
 	w.diagnosis.nr_causes = 2;
 	w.diagnosis.causes[1] = (struct cause){ .service = AUTH, .name = "auth", .confidence = .8 };
 	w.answer.root = AUTH;
@@ -129,9 +113,9 @@ static void test_engine_late_answer_to_an_ended_incident_is_dropped(void **state
 	(void)state;
 	with_model();
 	w.hold_jobs = true;
-	slow_db();
+	world_slow_db(&w);
 	world_tick(&w, 4);
-	all_well();
+	world_all_well(&w);
 	world_tick(&w, 5);
 	const struct incident *i = world_incident(&w);
 	assert_int_equal(i->state, INCIDENT_CLOSED);
