@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "kernel/netfilter.h"
+#include "kernel/procs.h"
 #include "kernel/qdisc.h"
 #include "kernel/tc.h"
 
@@ -29,26 +30,15 @@ PRINTF_LIKE(3, 4) static void say(char *says, size_t len, const char *fmt, ...)
 	va_end(ap);
 }
 
-unsigned long long undo_start_ticks(long pid)
+uint64_t undo_start_ticks(pid_t pid)
 {
-	char path[32], text[1024];
+	struct proc_stat st;
 
-	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-	CLEANUP(fclosep) FILE *f = fopen(path, "re");
-	if (!f)
-		return 0;
-	size_t n = fread(text, 1, sizeof(text) - 1, f);
-	text[n] = '\0';
-
-	/* The name may hold blanks and brackets: count fields from its last bracket (the 2nd field's end). */
-	char *s = strrchr(text, ')');
-	for (int field = 2; s && field < 22; field++)
-		s = strchr(s + 1, ' ');
-	return s ? strtoull(s, NULL, 10) : 0;
+	return proc_stat(pid, &st) < 0 ? 0 : st.start_ticks;
 }
 
 /* The pidfd is opened before the ticks are compared: a pid that is reused in between is not hit. */
-static int kill_if_same(pid_t pid, unsigned long long start_ticks)
+static int kill_if_same(pid_t pid, uint64_t start_ticks)
 {
 	CLEANUP(closep) int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 

@@ -10,6 +10,8 @@
 #define ARCHAIC_UNDO_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "fault/journal.h"
 
@@ -28,7 +30,7 @@ int undo_entry(const struct journal_entry *e, char *says, size_t len);
 int undo_sweep(char *says, size_t len);
 
 /** undo_start_ticks() - field 22 of /proc/@pid/stat; 0 where there is no such process. */
-unsigned long long undo_start_ticks(long pid);
+uint64_t undo_start_ticks(pid_t pid);
 
 #define UNDO_BURNER_NAME "archaic-burner"
 #define UNDO_VERDICT_NAME "archaic-verdict"
