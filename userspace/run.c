@@ -67,6 +67,7 @@ static void open_observer(struct daemon *d)
 	struct observer_options options = {
 		.slow_ns = d->config->observe.slow_ns,
 		.sample_every = d->config->observe.sample_every,
+		.run_stats = d->config->observe.program_stats,
 	};
 
 	if (observer_open(&options, &d->observer, &p) < 0) {

@@ -143,10 +143,10 @@ static int add_fault_id(const struct fault *f, void *ctx)
 	return 0;
 }
 
-static void add_identity(cJSON *j, const struct service *s)
+static void add_identity(cJSON *j, const struct service *s, const char *namespace)
 {
 	cJSON_AddStringToObject(j, "name", s->name);
-	cJSON_AddStringToObject(j, "namespace", "");
+	cJSON_AddStringToObject(j, "namespace", namespace);
 	cJSON_AddStringToObject(j, "source", source_names[s->source]);
 	cJSON_AddBoolToObject(j, "found", s->source == SERVICE_FOUND);
 	cJSON_AddBoolToObject(j, "supervised", s->supervised);
@@ -196,7 +196,7 @@ cJSON *view_service(struct daemon *d, const struct service *s)
 	} faults = { .service = s->id };
 
 	recent_service(d->recent, s->id, &r);
-	add_identity(j, s);
+	add_identity(j, s, d->config->observe.namespace);
 	add_traffic(j, &r);
 	cJSON_AddNumberToObject(j, "requests_total", (double)recent_total(d->recent, s->id));
 	add_number(j, "score", v ? v->score : 0);

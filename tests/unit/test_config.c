@@ -261,6 +261,7 @@ static void test_config_checks_the_whole(void **state)
 		{ { "--listen=localhost", "--tick=1s" }, "a numeric IPv4 or IPv6 address" },
 		{ { "--port-operator=8006", "--tick=1s" }, "they must differ" },
 		{ { "--warmup-tick=2s", "--tick=1s" }, "warmup_tick is longer" },
+		{ { "--namespace=a b", "--tick=1s" }, "namespace is a b" },
 		{ { "--shadow=300", "--baseline=200" }, "shadow is 300" },
 		{ { "--prometheus-url=ftp://x", "--tick=1s" }, "an http:// or https:// URL" },
 	};

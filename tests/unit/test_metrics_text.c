@@ -78,8 +78,8 @@ static void test_metrics_folds_buckets_exactly(void **state)
 	(void)state;
 	for (size_t i = 0; i < ABI_HIST_BUCKETS; i++)
 		h.n[i] = 1;
-	assert_int_equal(
-		metrics_add_hist(m, METRIC_RUNQUEUE, METRIC_LABELS("db"), &h, 2500000000, NULL), 0);
+	assert_int_equal(metrics_add_hist(m, METRIC_RUNQUEUE, METRIC_LABELS("db"), &h, 2500000000),
+			 0);
 	const char *text = render(false);
 	assert_has(
 		text,
@@ -103,7 +103,7 @@ static void test_metrics_duration_buckets_are_those_of_the_document(void **state
 
 	(void)state;
 	assert_int_equal(metrics_add_hist(m, METRIC_HTTP_SERVER_DURATION,
-					  METRIC_LABELS("db", "GET", "200"), &h, 0, NULL),
+					  METRIC_LABELS("db", "GET", "200"), &h, 0),
 			 0);
 	const char *at = render(false);
 	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
@@ -153,7 +153,7 @@ static void test_metrics_refuses_the_wrong_kind_and_too_many_labels(void **state
 
 	(void)state;
 	assert_true(metrics_add(m, METRIC_RUNQUEUE, METRIC_LABELS("db"), 1) < 0);
-	assert_true(metrics_add_hist(m, METRIC_IN_FLIGHT, METRIC_LABELS("db"), &h, 0, NULL) < 0);
+	assert_true(metrics_add_hist(m, METRIC_IN_FLIGHT, METRIC_LABELS("db"), &h, 0) < 0);
 	assert_true(metrics_add(m, METRIC_IN_FLIGHT, METRIC_LABELS("db", "x"), 1) < 0);
 	assert_string_equal(render(false), "");
 }
@@ -192,26 +192,39 @@ static void test_metrics_openmetrics_has_its_own_forms(void **state)
 	struct metric_exemplar forged = { .trace_id = "\"} 1\nevil 2",
 					  .value = .003,
 					  .wall_ms = 1 };
+	size_t bucket = 0;
+	struct metric_exemplar older = { .trace_id = "abc", .value = .004, .wall_ms = 1 };
+	struct metric_exemplar elsewhere = { .trace_id = "def", .value = 3, .wall_ms = 1 };
+	const char *const *db = METRIC_LABELS("product", "db", "false");
+	const char *const *auth = METRIC_LABELS("product", "auth", "false");
 	struct hist h = { 0 };
 
 	(void)state;
-	h.n[0] = 1;
+	while (hist_upper_ns(bucket) < 3000000)
+		bucket++;
+	h.n[0] = h.n[bucket] = 1;
 	assert_int_equal(metrics_add(m, METRIC_ABORTED, METRIC_LABELS("db"), 3), 0);
-	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION,
-					  METRIC_LABELS("product", "db", "false"), &h, 1000, &ex),
-			 0);
-	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION,
-					  METRIC_LABELS("product", "auth", "false"), &h, 1000,
-					  &forged),
-			 0);
+	/* No series, no exemplar. */
+	assert_int_equal(metrics_exemplar(m, METRIC_EDGE_DURATION, db, &ex), 0);
+	assert_string_equal(strstr(render(true), "# {") ?: "", "");
+	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION, db, &h, 1000), 0);
+	assert_int_equal(metrics_add_hist(m, METRIC_EDGE_DURATION, auth, &h, 1000), 0);
+	assert_int_equal(metrics_exemplar(m, METRIC_EDGE_DURATION, db, &ex), 0);
+	/* The first stays; a bucket that nobody is in gets none; a forged id stands for nothing. */
+	assert_int_equal(metrics_exemplar(m, METRIC_EDGE_DURATION, db, &older), 0);
+	assert_int_equal(metrics_exemplar(m, METRIC_EDGE_DURATION, db, &elsewhere), 0);
+	assert_int_equal(metrics_exemplar(m, METRIC_EDGE_DURATION, auth, &forged), 0);
+	assert_true(metrics_exemplar(m, METRIC_ABORTED, METRIC_LABELS("db"), &ex) < 0);
 	const char *text = render(true);
 	assert_has(text, "# TYPE archaic_http_server_aborted_requests counter\n");
 	assert_has(text, "archaic_http_server_aborted_requests_total{service_name=\"db\"} 3.0\n");
 	assert_has(text,
-		   "{client=\"product\",server=\"db\",failed=\"false\",le=\"0.005\"} 1 # "
+		   "{client=\"product\",server=\"db\",failed=\"false\",le=\"0.005\"} 2 # "
 		   "{trace_id=\"550e8400-e29b-41d4-a716-446655440000\"} 0.003 1705314600.123\n");
-	assert_has(text, "le=\"1.0\"} 1\n");
+	assert_has(text, "le=\"1.0\"} 2\n");
 	assert_null(strstr(text, "evil"));
+	assert_null(strstr(text, "\"abc\""));
+	assert_null(strstr(text, "\"def\""));
 	assert_string_equal(text + strlen(text) - 6, "# EOF\n");
 	assert_null(strstr(render(false), " # {"));
 	assert_null(strstr(render(false), "# EOF"));
@@ -252,7 +265,7 @@ static void fill(void)
 		for (size_t i = 0; i < nr; i++)
 			values[i] = i == 1 ? "we\"ird\\\n" : "x";
 		int err = family->kind == METRIC_HISTOGRAM ?
-			metrics_add_hist(m, (enum metric)f, values, &h, 12345678901, NULL) :
+			metrics_add_hist(m, (enum metric)f, values, &h, 12345678901) :
 			metrics_add(m, (enum metric)f, values, 1);
 		assert_int_equal(err, 0);
 	}

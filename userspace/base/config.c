@@ -422,6 +422,10 @@ int config_check(const struct config *c, struct problem *why)
 		return problem_set(why, 400,
 				   "the ports operator and detector are both %u; they must differ",
 				   c->ports.operator_port);
+	if (c->observe.namespace[0] && !service_name_valid(c->observe.namespace))
+		return problem_parameter(
+			why, 400, "namespace", c->observe.namespace,
+			"letters, digits, '.', '_' and '-', not beginning with '.' or '-'");
 	if (c->observe.warmup_tick_ns > c->observe.tick_ns)
 		return problem_set(why, 400, "warmup_tick is longer than tick");
 	if (c->detect.shadow > c->detect.baseline)

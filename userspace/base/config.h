@@ -84,6 +84,8 @@ struct config {
 		uint64_t slow_ns;        /* requests from here on enter the ring of requests */
 		uint32_t sample_every;   /* one request in so many enters the ring; 0: none */
 		bool discover;           /* find listening sockets by itself */
+		char namespace[64];      /* service_namespace of all services; "": none */
+		bool program_stats;      /* let the kernel time our programs */
 	} observe;
 	struct {
 		uint32_t baseline; /* samples per service */

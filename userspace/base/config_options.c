@@ -46,6 +46,11 @@ static const struct config_option options[] = {
 	  "Of the others one in so many is kept; 0: none." },
 	{ "observe", "discover", "discover", NULL, CONFIG_TYPE_BOOL, FIELD(observe.discover), "yes",
 	  0, 0, NULL, "Find listening services by itself." },
+	{ "observe", "namespace", "namespace", NULL, CONFIG_TYPE_TEXT, FIELD(observe.namespace), "",
+	  0, 0, NULL, "service_namespace of every service, in /metrics; empty: none." },
+	{ "observe", "program_stats", "program-stats", NULL, CONFIG_TYPE_BOOL,
+	  FIELD(observe.program_stats), "no", 0, 0, NULL,
+	  "Let the kernel time our BPF programs, for /metrics: about 20 ns a run." },
 
 	{ "detect", "baseline", "baseline", NULL, CONFIG_TYPE_U32, FIELD(detect.baseline), "1024",
 	  100, 2048, NULL, "Samples a service's baseline holds." },

@@ -80,6 +80,18 @@ const struct engine_stats *engine_stats(const struct engine *e)
 	return &e->stats;
 }
 
+const struct tally *engine_tally(const struct engine *e)
+{
+	return &e->tally;
+}
+
+void engine_count(struct engine *e, const struct incident *i, const char *result)
+{
+	const struct cause *root = incident_root(i);
+
+	tally_add(&e->tally, root ? root->name : NULL, "", result);
+}
+
 const struct guard *engine_guard(const struct engine *e)
 {
 	return e->guard;
@@ -418,6 +430,7 @@ int engine_reject(struct engine *e, uint64_t now_ns, const char *id, const char 
 		      action_kind_name(a->kind), a->target_name, by, text[0] ? ": " : "", text);
 	engine_audit(e, i, by, "rejected", now_ns, said_by(i, text));
 	e->stats.rejected++;
+	engine_count(e, i, "rejected");
 	engine_escalate(e, i, now_ns, "the plan was rejected: a person takes it over");
 	engine_flush(e, now_ns);
 	return 0;

@@ -30,6 +30,7 @@
 #include "remediate/job.h"
 #include "remediate/llm.h"
 #include "remediate/playbook.h"
+#include "remediate/tally.h"
 #include "remediate/verify.h"
 
 #define ENGINE_LIVE_MAX 16
@@ -156,6 +157,8 @@ int engine_report(struct engine *e, const char *id, struct buf *to);
 int engine_each(const struct engine *e, int (*fn)(const struct incident *i, void *ctx), void *ctx);
 
 const struct engine_stats *engine_stats(const struct engine *e);
+/** engine_tally() - how incidents and actions ended, by service; borrowed. */
+const struct tally *engine_tally(const struct engine *e);
 const struct guard *engine_guard(const struct engine *e);
 
 static inline void engine_freep(struct engine **e)

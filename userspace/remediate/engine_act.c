@@ -129,6 +129,8 @@ void engine_act_done(struct engine *e, struct incident *i, const struct job *j, 
 	memcpy(a->result, j->says, MIN(sizeof(a->result), sizeof(j->says)));
 	incident_note(i, now_ns, "action_done", "%s of %s: %.180s", action_kind_name(a->kind),
 		      a->target_name, a->result);
+	tally_add(&e->tally, a->target_name, action_kind_name(a->kind),
+		  j->err ? "failed" : j->acted ? "done" : "nothing");
 	if (j->err) {
 		e->stats.actions_failed++;
 		i->result = INCIDENT_RESULT_FAILED;
@@ -158,6 +160,7 @@ static void repaired(struct engine *e, struct incident *i, uint64_t now_ns)
 	if (a->kind == ACTION_NOOP) {
 		i->result = INCIDENT_RESULT_HEALED;
 		e->stats.healed++;
+		engine_count(e, i, "healed");
 		incident_note(i, now_ns, "healed", "back in the baseline with no action of ours");
 		engine_close(e, i, INCIDENT_CLOSED, now_ns);
 		return;
@@ -171,6 +174,7 @@ static void repaired(struct engine *e, struct incident *i, uint64_t now_ns)
 		      e->config.verify.need, e->config.verify.of, action_kind_name(a->kind),
 		      a->target_name);
 	e->stats.repaired++;
+	engine_count(e, i, "repaired");
 	/* Its end for people; it stays live until its members' anomalies close. */
 	i->state = INCIDENT_REPAIRED;
 	i->closed_ns = now_ns;
@@ -193,6 +197,7 @@ void engine_verified(struct engine *e, struct incident *i, enum verify_result r,
 	} else {
 		i->result = INCIDENT_RESULT_UNVERIFIED;
 		e->stats.unverified++;
+		engine_count(e, i, "unverified");
 		incident_note(i, now_ns, "unverified",
 			      "only %u ticks had traffic within %.0f s: not proved to be repaired",
 			      i->verify.spoke, (double)e->config.verify.window_ns / 1e9);

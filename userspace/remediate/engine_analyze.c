@@ -282,6 +282,7 @@ static struct incident *resolve_alert(struct engine *e, const struct alert *a, u
 	if (idle && only_outside && !i->nr_external && !incident_acted(i)) {
 		i->result = INCIDENT_RESULT_HEALED;
 		e->stats.healed++;
+		engine_count(e, i, "healed");
 		incident_note(i, now_ns, "healed", "resolved with no action of ours");
 		engine_close(e, i, INCIDENT_CLOSED, now_ns);
 	}

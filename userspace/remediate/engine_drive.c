@@ -44,6 +44,7 @@ void engine_escalate(struct engine *e, struct incident *i, uint64_t now_ns, cons
 	cJSON *j = cJSON_CreateObject();
 	i->state = INCIDENT_ESCALATED;
 	e->stats.escalated++;
+	engine_count(e, i, "escalated");
 	incident_note(i, now_ns, "escalated", "%s", why);
 	cJSON_AddStringToObject(j, "why", why);
 	engine_audit(e, i, "engine", "escalated", now_ns, j);
@@ -359,6 +360,7 @@ static void heal(struct engine *e, struct incident *i, uint64_t now_ns)
 	} else {
 		i->result = INCIDENT_RESULT_HEALED;
 		e->stats.healed++;
+		engine_count(e, i, "healed");
 		incident_note(i, now_ns, "healed", "calm again with no action of ours");
 	}
 	engine_close(e, i, i->state == INCIDENT_ESCALATED ? INCIDENT_ESCALATED : INCIDENT_CLOSED,

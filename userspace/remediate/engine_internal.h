@@ -23,6 +23,7 @@ struct engine {
 	struct guard *guard;
 	struct history history;
 	struct engine_stats stats;
+	struct tally tally;
 
 	struct incident *table[ENGINE_TABLE_MAX]; /* ascending numbers */
 	size_t nr;
@@ -48,6 +49,9 @@ struct incident *engine_open(struct engine *e, uint64_t now_ns);
 
 /** Its end: no more driven. @result is kept as it is for INCIDENT_RESULT_NONE. */
 void engine_close(struct engine *e, struct incident *i, enum incident_state state, uint64_t now_ns);
+
+/** One more incident that ended so, under its root's name. @result: static. */
+void engine_count(struct engine *e, const struct incident *i, const char *result);
 
 /** Queue an audit entry. @json is taken; NULL (no memory) is counted as dropped. */
 void engine_audit(struct engine *e, const struct incident *i, const char *actor, const char *event,

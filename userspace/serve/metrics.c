@@ -50,6 +50,9 @@ static const struct metric_family families[NR_METRICS] = {
 	[METRIC_UNTIMED] = { "archaic_http_server_untimed_requests_total",
 			     "Finished requests that are in no histogram, since their start was not remembered.",
 			     METRIC_COUNTER, .identity = true },
+	[METRIC_UNPARSED] = { "archaic_http_server_unparsed_streams_total",
+			      "Streams to a server that were not HTTP/1.x, or lost their place.",
+			      METRIC_COUNTER, .identity = true },
 	[METRIC_CPU_SECONDS] = { "container_cpu_time_seconds_total",
 				 "CPU time of a service's tasks.", METRIC_COUNTER, .identity = true,
 				 .labels = LABELS("cpu_mode") },
@@ -193,9 +196,11 @@ static int write_labels(const struct metrics *m, const struct metric_family *f,
 {
 	int err = 0;
 
-	if (f->identity && *values)
-		err = add_label(b, "service_name", *values++) ?:
-			add_label(b, "service_namespace", m->namespace);
+	if (f->identity && *values) {
+		err = add_label(b, "service_name", *values);
+		if (!err && **values++)
+			err = add_label(b, "service_namespace", m->namespace);
+	}
 	for (size_t i = 0; values[i] && !err; i++) {
 		if (i == METRICS_LABELS_MAX || !f->labels[i])
 			return -EINVAL;
@@ -231,19 +236,32 @@ static int find_overflow(struct metrics *m, enum metric which, struct metric_ser
 	return *overflow ? 0 : -ENOMEM;
 }
 
+/* *ret is NULL where there is none yet; @b then holds its labels. */
+static int look_up(struct metrics *m, enum metric which, const char *const *values, struct buf *b,
+		   struct metric_series **ret)
+{
+	struct metric_series *s = NULL;
+
+	buf_init(b, (METRICS_LABELS_MAX + 2) * (2 * LABEL_VALUE_MAX + 64));
+	int err = write_labels(m, &families[which], values, b);
+	if (err)
+		return err;
+	HASH_FIND(hh, m->table[which].series, buf_str(b), b->len, s);
+	*ret = s;
+	return 0;
+}
+
 static int find_series(struct metrics *m, enum metric which, const char *const *values,
 		       struct metric_series **ret)
 {
-	CLEANUP(buf_release) struct buf b;
-	struct metric_series *s = NULL;
+	CLEANUP(buf_release) struct buf b = { 0 };
+	struct metric_series *s;
 
 	if (!values)
 		return find_overflow(m, which, ret);
-	buf_init(&b, (METRICS_LABELS_MAX + 2) * (2 * LABEL_VALUE_MAX + 64));
-	int err = write_labels(m, &families[which], values, &b);
+	int err = look_up(m, which, values, &b, &s);
 	if (err)
 		return err;
-	HASH_FIND(hh, m->table[which].series, buf_str(&b), b.len, s);
 	if (s) {
 		*ret = s;
 		return 0;
@@ -274,26 +292,8 @@ int metrics_add(struct metrics *m, enum metric which, const char *const *values,
 	return err;
 }
 
-static int keep_exemplar(const struct metric_family *f, struct metric_series *s,
-			 const struct metric_exemplar *ex)
-{
-	size_t i = 0;
-
-	/* A stranger's bytes: what is no plain id stands for nothing. */
-	if (!*ex->trace_id || ex->trace_id[strspn(ex->trace_id, "0123456789abcdefABCDEF-")])
-		return 0;
-	if (!s->exemplars)
-		s->exemplars = calloc(f->nr_bounds + 1, sizeof(*s->exemplars));
-	if (!s->exemplars)
-		return -ENOMEM;
-	while (i < f->nr_bounds && ex->value * 1e9 > (double)f->bounds[i])
-		i++;
-	s->exemplars[i] = *ex;
-	return 0;
-}
-
 int metrics_add_hist(struct metrics *m, enum metric which, const char *const *values,
-		     const struct hist *h, uint64_t sum_ns, const struct metric_exemplar *ex)
+		     const struct hist *h, uint64_t sum_ns)
 {
 	const struct metric_family *f = &families[which];
 	struct metric_series *s;
@@ -311,5 +311,33 @@ int metrics_add_hist(struct metrics *m, enum metric which, const char *const *va
 		s->buckets[to] += h->n[i];
 	}
 	s->sum_ns += (double)sum_ns;
-	return ex ? keep_exemplar(f, s, ex) : 0;
+	return 0;
+}
+
+int metrics_exemplar(struct metrics *m, enum metric which, const char *const *values,
+		     const struct metric_exemplar *ex)
+{
+	const struct metric_family *f = &families[which];
+	CLEANUP(buf_release) struct buf b = { 0 };
+	struct metric_series *s;
+	size_t i = 0;
+
+	if (f->kind != METRIC_HISTOGRAM)
+		return -EINVAL;
+	/* A stranger's bytes: what is no plain id stands for nothing. */
+	if (!*ex->trace_id || ex->trace_id[strspn(ex->trace_id, "0123456789abcdefABCDEF-")])
+		return 0;
+	int err = look_up(m, which, values, &b, &s);
+	if (err || !s)
+		return err;
+	while (i < f->nr_bounds && ex->value * 1e9 > (double)f->bounds[i])
+		i++;
+	if (!s->buckets[i] || (s->exemplars && *s->exemplars[i].trace_id))
+		return 0;
+	if (!s->exemplars)
+		s->exemplars = calloc(f->nr_bounds + 1, sizeof(*s->exemplars));
+	if (!s->exemplars)
+		return -ENOMEM;
+	s->exemplars[i] = *ex;
+	return 0;
 }

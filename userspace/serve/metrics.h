@@ -37,6 +37,7 @@ enum metric {
 	METRIC_REQUEST_BYTES,    /* (S) counter: as a server, headers included */
 	METRIC_RESPONSE_BYTES,   /* (S) counter: as a server, headers included */
 	METRIC_UNTIMED,          /* (S) counter: finished requests that no histogram holds */
+	METRIC_UNPARSED,         /* (S) counter: streams that were not understood */
 	METRIC_CPU_SECONDS,      /* (S) cpu_mode */
 	METRIC_RUNQUEUE,         /* (S) */
 	METRIC_EDGE_REQUESTS,    /* client, server, failed="true|false" */
@@ -46,8 +47,8 @@ enum metric {
 	METRIC_ANOMALY_SCORE,    /* (S) gauge 0..1 */
 	METRIC_ANOMALY_ACTIVE,   /* (S) gauge 0 or 1 */
 	METRIC_BASELINE_SAMPLES, /* (S) gauge */
-	METRIC_INCIDENTS,        /* (S) result; counter */
-	METRIC_REMEDIATIONS,     /* (S) action, result; counter */
+	METRIC_INCIDENTS,        /* (S) result; counter. (S): of the root cause, "" where it is unknown */
+	METRIC_REMEDIATIONS,     /* (S) action, result="done|failed|nothing"; counter */
 	METRIC_FAULTS_ACTIVE,    /* (S) type; gauge */
 	METRIC_FAULT_REQUESTS,   /* (S) type, outcome="touched|spared"; counter */
 	METRIC_WORKLOAD_INFO,    /* (S) service_instance_id, container_id, systemd_unit; value 1 */
@@ -97,11 +98,19 @@ int metrics_add(struct metrics *m, enum metric which, const char *const *values,
 
 /**
  * metrics_add_hist() - add a cumulative histogram.
- * @sum_ns: sum of all observations. @ex: NULL for none; kept for the bucket it falls into.
+ * @sum_ns: sum of all observations.
  * 0, -EINVAL (not a histogram family) or -ENOMEM.
  */
 int metrics_add_hist(struct metrics *m, enum metric which, const char *const *values,
-		     const struct hist *h, uint64_t sum_ns, const struct metric_exemplar *ex);
+		     const struct hist *h, uint64_t sum_ns);
+
+/**
+ * metrics_exemplar() - let @ex stand for the bucket of its value, where the series is there, has
+ * observations in that bucket and nothing stands for it yet: the newest is given first.
+ * 0, -EINVAL (not a histogram family), or -ENOMEM.
+ */
+int metrics_exemplar(struct metrics *m, enum metric which, const char *const *values,
+		     const struct metric_exemplar *ex);
 
 /* The labels of a call, in place: METRIC_LABELS("db", "GET", "200"). */
 #define METRIC_LABELS(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
