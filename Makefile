@@ -49,7 +49,7 @@ endif
 endif
 endif
 
-PACKAGES := libbpf libelf zlib libcurl libcjson libsystemd libmicrohttpd libsodium libjwt sqlite3 inih libmnl
+PACKAGES := libbpf libelf zlib libcurl libcjson libsystemd libmicrohttpd libsodium libjwt sqlite3 inih libmnl libqrencode
 # These need no library.
 LIGHT := help clean setup fmt down lint-text uninstall
 ifneq (,$(filter-out $(LIGHT),$(or $(MAKECMDGOALS),all)))

@@ -20,13 +20,13 @@ END
 
 build="make gcc libc6-dev pkg-config clang-19 llvm-19 bpftool libbpf-dev libelf-dev zlib1g-dev
 	libcurl4-openssl-dev libcjson-dev libsystemd-dev libmicrohttpd-dev libsodium-dev
-	libjwt-dev libsqlite3-dev libinih-dev uthash-dev libmnl-dev"
+	libjwt-dev libsqlite3-dev libinih-dev uthash-dev libmnl-dev libqrencode-dev"
 # The web pages' bundler. Other builds of Node.js bring their own npm, which Debian's would not join.
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 	build="$build nodejs npm"
 fi
 run="$build ca-certificates curl iproute2 iptables jq procps"
-test="$run libcmocka-dev libasan8 libubsan1 python3 python3-venv util-linux"
+test="$run libcmocka-dev libasan8 libubsan1 python3 python3-venv openssl util-linux"
 lint="$build clang-format-19 shellcheck mandoc git"
 vm="$test qemu-system-x86 busybox-static cpio xz-utils dpkg kmod"
 bench="$test wrk"

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "kernel/probe.h"
 #include "run_daemon.h"
+#include "run_pages.h"
 
 #define EXIT_FAILED 1
 #define EXIT_KERNEL 5
@@ -93,7 +94,8 @@ static int open_faults(struct daemon *d)
 
 static int open_registry(struct daemon *d)
 {
-	const uint16_t ours[] = { d->config->ports.operator_port, d->config->ports.detector_port };
+	const uint16_t ours[] = { d->config->ports.operator_port, d->config->ports.detector_port,
+				  d->config->ports.dashboard_port, d->config->ports.chaos_port };
 	const struct registry_options options = {
 		.discover = d->config->observe.discover,
 		.skip_ports = ours,
@@ -204,6 +206,7 @@ static int open_server(struct daemon *d)
 	const struct config *c = d->config;
 	struct problem p = { 0 };
 	CLEANUP(freep) char *token = NULL;
+	CLEANUP(run_pages_release) struct run_pages pages = { 0 };
 
 	if (*c->daemon.token_file && server_read_token(c->daemon.token_file, &token, &p) < 0) {
 		log_error("%s", p.detail);
@@ -217,9 +220,12 @@ static int open_server(struct daemon *d)
 		.token = token,
 		.prometheus_url = *c->prometheus.url ? c->prometheus.url : NULL,
 	};
-	int err = server_start(&s, &daemon_ops, d, &d->server, &p);
+	int err = run_pages_config(c, &pages, &s, &p);
+	err = err ?: server_start(&s, &daemon_ops, d, &d->server, &p);
 	if (err < 0)
 		log_error("%s", p.detail);
+	else
+		run_pages_say(c, token, pages.chaos_token ?: token);
 	return err;
 }
 

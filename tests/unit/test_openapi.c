@@ -155,7 +155,7 @@ static void test_openapi_describes_nothing_else(void **state)
 	assert_int_equal(operations, nr);
 }
 
-static const char *const part_names[] = { "socket", "8005", "8006" };
+static const char *const part_names[] = { "socket", "8005", "8006", "7000", "8080" };
 
 static void test_openapi_says_where_each_is_answered(void **state)
 {

@@ -263,6 +263,8 @@ static void test_router_says_what_a_smaller_daemon_lacks(void **state)
 		if (r->body == BODY_JSON) {
 			in.body = strstr(r->path, "mode") ?
 				"{\"mode\":\"auto\"}" :
+				strstr(r->path, "loads") ?
+				"{\"shape\":\"spike\"}" :
 				strstr(r->path, "services") ?
 				"{\"name\":\"x\",\"port\":1}" :
 				"{\"service\":\"db\",\"type\":\"timeout\"}";

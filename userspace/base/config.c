@@ -406,6 +406,43 @@ static int check_service(const struct config_service *s, struct problem *why)
 	return 0;
 }
 
+static int check_ports(const struct config *c, struct problem *why)
+{
+	const struct {
+		const char *name;
+		uint16_t port;
+	} ports[] = { { "operator", c->ports.operator_port },
+		      { "detector", c->ports.detector_port },
+		      { "dashboard", c->ports.dashboard_port },
+		      { "chaos", c->ports.chaos_port } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
+		for (size_t k = 0; k < i; k++)
+			if (ports[i].port && ports[i].port == ports[k].port)
+				return problem_set(
+					why, 400,
+					"the ports %s and %s are both %u; they must differ",
+					ports[k].name, ports[i].name, ports[i].port);
+	return 0;
+}
+
+static int check_pages(const struct config *c, struct problem *why)
+{
+	bool numeric = true;
+
+	if (!!c->pages.tls_cert[0] != !!c->pages.tls_key[0])
+		return problem_set(why, 400, "tls_cert and tls_key belong together: give both");
+	if (!c->pages.listen[0])
+		return 0;
+	if (!is_loopback(c->pages.listen, &numeric) && numeric && !c->daemon.token_file[0])
+		return problem_parameter(why, 400, "pages listen", c->pages.listen,
+					 "a loopback address, or token_file must be set");
+	if (!numeric)
+		return problem_parameter(why, 400, "pages listen", c->pages.listen,
+					 "a numeric IPv4 or IPv6 address");
+	return 0;
+}
+
 int config_check(const struct config *c, struct problem *why)
 {
 	bool numeric;
@@ -418,14 +455,13 @@ int config_check(const struct config *c, struct problem *why)
 					 "a numeric IPv4 or IPv6 address");
 	if (!c->daemon.run_dir[0] || !c->daemon.state_dir[0])
 		return problem_set(why, 400, "run_dir and state_dir must not be empty");
-	if (c->ports.operator_port == c->ports.detector_port)
-		return problem_set(why, 400,
-				   "the ports operator and detector are both %u; they must differ",
-				   c->ports.operator_port);
 	if (c->observe.namespace[0] && !service_name_valid(c->observe.namespace))
 		return problem_parameter(
 			why, 400, "namespace", c->observe.namespace,
 			"letters, digits, '.', '_' and '-', not beginning with '.' or '-'");
+	int err = check_ports(c, why) ?: check_pages(c, why);
+	if (err)
+		return err;
 	if (c->observe.warmup_tick_ns > c->observe.tick_ns)
 		return problem_set(why, 400, "warmup_tick is longer than tick");
 	if (c->detect.shadow > c->detect.baseline)
@@ -438,7 +474,7 @@ int config_check(const struct config *c, struct problem *why)
 		return problem_parameter(why, 400, "url", c->prometheus.url,
 					 "an http:// or https:// URL");
 	for (size_t i = 0; i < c->nr_services; i++) {
-		int err = check_service(&c->services[i], why);
+		err = check_service(&c->services[i], why);
 		if (err)
 			return err;
 	}

@@ -77,7 +77,15 @@ struct config {
 	} daemon;
 	struct {
 		uint16_t operator_port, detector_port;
+		uint16_t dashboard_port, chaos_port; /* 0: that page is not served */
 	} ports;
+	struct {
+		char listen[CONFIG_TEXT_MAX];           /* "": as daemon.listen */
+		bool read_only;                         /* the pages change nothing */
+		char chaos_token_file[CONFIG_PATH_MAX]; /* "": none on loopback */
+		char tls_cert[CONFIG_PATH_MAX], tls_key[CONFIG_PATH_MAX]; /* both or none */
+		char host_names[CONFIG_TEXT_MAX]; /* further names for Host, by commas */
+	} pages;
 	struct {
 		uint64_t tick_ns;
 		uint64_t warmup_tick_ns; /* until every baseline is full */

@@ -18,7 +18,7 @@ static struct conn *conn_of(struct MHD_Connection *connection)
 	return i ? i->socket_context : NULL;
 }
 
-static void set_deadline(struct server *s, struct conn *c, uint64_t span_ns)
+void connection_deadline(struct server *s, struct conn *c, uint64_t span_ns)
 {
 	pthread_mutex_lock(&s->lock);
 	c->deadline_ns = clock_mono_ns() + span_ns;
@@ -103,7 +103,7 @@ void *connection_target(void *cls, const char *uri, struct MHD_Connection *conne
 	struct conn *c = conn_of(connection);
 
 	if (c) {
-		set_deadline(l->server, c, l->server->request_ns);
+		connection_deadline(l->server, c, l->server->request_ns);
 		free(c->target);
 		c->target = strdup(uri);
 		c->seen = c->too_large = false;
@@ -122,7 +122,7 @@ void connection_completed(void *cls, struct MHD_Connection *connection, void **c
 	(void)code;
 	if (!c)
 		return;
-	set_deadline(l->server, c, SERVER_IDLE_S * NSEC_PER_SEC);
+	connection_deadline(l->server, c, SERVER_IDLE_S * NSEC_PER_SEC);
 	/* An idle connection shall not sit on a megabyte. */
 	buf_release(&c->body);
 	buf_init(&c->body, SERVER_BODY_MAX);
@@ -130,8 +130,10 @@ void connection_completed(void *cls, struct MHD_Connection *connection, void **c
 
 /* ---- answers */
 
-static void add_headers(struct MHD_Response *r, const struct reply *reply)
+static void add_headers(const struct listener *l, struct MHD_Response *r, const struct reply *reply)
 {
+	if (l->is_page)
+		connection_page_headers(r);
 	if (reply->content_type)
 		MHD_add_response_header(r, "Content-Type", reply->content_type);
 	MHD_add_response_header(r, "Cache-Control", "no-store");
@@ -149,8 +151,8 @@ static void add_headers(struct MHD_Response *r, const struct reply *reply)
 		MHD_add_response_header(r, "Connection", "close");
 }
 
-/* Takes the body out of @reply. */
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct reply *reply)
+/* Takes the body out of @reply. NULL: no memory. */
+static struct MHD_Response *body_of(struct reply *reply)
 {
 	size_t len = reply->body.len;
 	char *text = len ? buf_take(&reply->body) : NULL;
@@ -158,22 +160,33 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct repl
 		MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) :
 		MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
 
-	if (!r) {
+	if (!r)
 		free(text);
+	return r;
+}
+
+static enum MHD_Result send_reply(const struct listener *l, struct MHD_Connection *connection,
+				  struct reply *reply)
+{
+	struct MHD_Response *r = reply->events ?
+		connection_stream(l->server, conn_of(connection), TAKE_PTR(reply->events)) :
+		body_of(reply);
+
+	if (!r)
 		return MHD_NO;
-	}
-	add_headers(r, reply);
+	add_headers(l, r, reply);
 	enum MHD_Result ok = MHD_queue_response(connection, (unsigned)reply->status, r);
 	MHD_destroy_response(r);
 	return ok;
 }
 
-static enum MHD_Result send_problem(struct MHD_Connection *connection, const struct problem *p)
+static enum MHD_Result send_problem(const struct listener *l, struct MHD_Connection *connection,
+				    const struct problem *p)
 {
 	CLEANUP(reply_release) struct reply reply = { 0 };
 
 	reply_problem(&reply, p);
-	return send_reply(connection, &reply);
+	return send_reply(l, connection, &reply);
 }
 
 /* ---- the gate */
@@ -191,23 +204,42 @@ static void wait_ns(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
-static int check_token(struct server *s, const char *authorization, struct problem *p)
+static int check_token(const struct listener *l, struct MHD_Connection *connection,
+		       struct problem *p)
 {
-	if (gate_token_ok(authorization, s->token))
-		return 0;
+	const char *authorization = header(connection, "Authorization");
+	const struct sockaddr *from =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+	struct server *s = l->server;
+	bool right = gate_token_ok(authorization, l->token);
+	uint64_t now = clock_mono_ns(), wait = 0, own;
+
 	pthread_mutex_lock(&s->lock);
-	s->stats.refused_token++;
-	/* A client that has no token yet is told so at once; only guesses wait. */
-	uint64_t wait = authorization ? gate_brake_ns(&s->brake, clock_mono_ns()) : 0;
+	if (right) {
+		slowdown_right(&s->slowdown, from);
+	} else {
+		s->stats.refused_token++;
+		/* A client that has no token yet is told so at once; only guesses wait. */
+		own = authorization ? slowdown_wrong(&s->slowdown, from, now) : 0;
+		wait = authorization ? gate_brake_ns(&s->brake, now) : 0;
+		wait = MAX(wait, own);
+	}
 	pthread_mutex_unlock(&s->lock);
+	if (right)
+		return 0;
 	if (wait == UINT64_MAX)
 		return problem_set(p, 429, "too many wrong tokens; wait");
 	wait_ns(wait);
 	return problem_set(p, 401, "a valid token is needed: Authorization: Bearer TOKEN");
 }
 
+static bool is_api(const char *target)
+{
+	return !strncmp(target, "/v1", 3);
+}
+
 static int check_gate(const struct listener *l, struct MHD_Connection *connection,
-		      struct problem *p)
+		      const char *target, const char *method, struct problem *p)
 {
 	struct server *s = l->server;
 	const char *host = header(connection, "Host"), *origin = header(connection, "Origin");
@@ -223,7 +255,11 @@ static int check_gate(const struct listener *l, struct MHD_Connection *connectio
 			problem_set(p, 403, "a page of another origin may not ask this") :
 			problem_set(p, 403, "this Host is not ours; use localhost or 127.0.0.1");
 	}
-	return l->needs_token ? check_token(s, header(connection, "Authorization"), p) : 0;
+	if (l->is_page && connection_guard(l, connection, method, p))
+		return -EACCES;
+	/* A browser fetches the page before anything could show the token. */
+	return l->needs_token && (!l->is_page || is_api(target)) ? check_token(l, connection, p) :
+								   0;
 }
 
 /* ---- one request */
@@ -236,23 +272,24 @@ static bool announces_too_much(struct MHD_Connection *connection)
 	return length && text_to_u64(length, 0, SERVER_BODY_MAX, &n);
 }
 
-static enum MHD_Result refuse_size(struct MHD_Connection *connection)
+static enum MHD_Result refuse_size(const struct listener *l, struct MHD_Connection *connection)
 {
 	struct problem p;
 
 	problem_set(&p, 413, "the body is larger than %zu bytes", SERVER_BODY_MAX);
-	return send_problem(connection, &p);
+	return send_problem(l, connection, &p);
 }
 
 /* Headers are here, the body is not. */
-static enum MHD_Result first_look(const struct listener *l, struct MHD_Connection *connection)
+static enum MHD_Result first_look(const struct listener *l, struct MHD_Connection *connection,
+				  const char *target, const char *method)
 {
 	struct problem p = { 0 };
 
-	if (check_gate(l, connection, &p))
-		return send_problem(connection, &p);
+	if (check_gate(l, connection, target, method, &p))
+		return send_problem(l, connection, &p);
 	if (announces_too_much(connection))
-		return refuse_size(connection);
+		return refuse_size(l, connection);
 	return MHD_YES;
 }
 
@@ -269,6 +306,10 @@ static enum MHD_Result route(const struct listener *l, struct MHD_Connection *co
 {
 	struct server *s = l->server;
 	CLEANUP(reply_release) struct reply reply = { 0 };
+	enum MHD_Result sent;
+
+	if (l->is_page && connection_page(l, connection, c, method, &sent))
+		return sent;
 	struct inbound req = {
 		.part = l->part,
 		.method = method,
@@ -276,18 +317,19 @@ static enum MHD_Result route(const struct listener *l, struct MHD_Connection *co
 		.content_type = header(connection, "Content-Type"),
 		.accept = header(connection, "Accept"),
 		.idempotency_key = header(connection, "Idempotency-Key"),
+		.last_event_id = header(connection, "Last-Event-ID"),
 		.body = buf_str(&c->body),
 		.body_len = c->body.len,
 		.caller = c->caller,
 		.now_ns = clock_mono_ns(),
 	};
 
-	set_deadline(s, c, SERVER_ANSWER_S * NSEC_PER_SEC);
+	connection_deadline(s, c, SERVER_ANSWER_S * NSEC_PER_SEC);
 	router_handle(s->router, &req, &reply);
 	pthread_mutex_lock(&s->lock);
 	s->stats.requests++;
 	pthread_mutex_unlock(&s->lock);
-	return send_reply(connection, &reply);
+	return send_reply(l, connection, &reply);
 }
 
 enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url,
@@ -304,12 +346,12 @@ enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, 
 		return MHD_NO;
 	if (!c->seen) {
 		c->seen = true;
-		return first_look(l, connection);
+		return first_look(l, connection, c->target, method);
 	}
 	if (*upload_data_size) {
 		gather(c, upload_data, *upload_data_size);
 		*upload_data_size = 0;
 		return MHD_YES;
 	}
-	return c->too_large ? refuse_size(connection) : route(l, connection, c, method);
+	return c->too_large ? refuse_size(l, connection) : route(l, connection, c, method);
 }

@@ -14,11 +14,13 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "serve/events.h"
 #include "serve/gate.h"
 #include "serve/router.h"
 #include "serve/server.h"
+#include "serve/slowdown.h"
 
-#define SERVER_LISTENERS_MAX 3
+#define SERVER_LISTENERS_MAX 5
 #define SERVER_ANSWER_S 120 /* from the request's last byte to the answer's */
 
 struct listener {
@@ -27,6 +29,8 @@ struct listener {
 	int fd; /* owned until libmicrohttpd has it; -1 then */
 	uint16_t port;
 	bool is_unix, needs_token;
+	bool is_page;
+	const char *token; /* that it asks for; the server's */
 	struct MHD_Daemon *daemon;
 };
 
@@ -45,7 +49,10 @@ struct conn {
 
 struct server {
 	struct router *router;
-	char *listen, *token, *socket_path;
+	char *listen, *listen_pages, *token, *chaos_token, *socket_path;
+	char *tls_cert, *tls_key;
+	bool read_only;
+	struct events *events; /* the daemon's; NULL: none */
 	ino_t socket_ino;
 	char *names[SERVER_NAMES_MAX + 1];
 	uint64_t request_ns;
@@ -60,7 +67,28 @@ struct server {
 	uint32_t connections;
 	struct server_stats stats;
 	struct gate_brake brake;
+	struct slowdown slowdown;
 };
+
+/* connection_page.c: what the two pages' listeners do besides. */
+
+/** connection_guard() - Host, our own header, read-only mode. 0 or -errno with @p set. */
+int connection_guard(const struct listener *l, struct MHD_Connection *connection,
+		     const char *method, struct problem *p);
+
+/** connection_page_headers() - what a browser must know about whatever a page's port answers. */
+void connection_page_headers(struct MHD_Response *r);
+
+/** connection_page() - send the page's file that @c's target names. MHD_NO in *ret: it failed. False: it names none. */
+bool connection_page(const struct listener *l, struct MHD_Connection *connection,
+		     const struct conn *c, const char *method, enum MHD_Result *ret);
+
+/** connection_stream() - a response that goes on for as long as the listener, which is taken. NULL: no memory, it is shut. */
+struct MHD_Response *connection_stream(struct server *s, struct conn *c,
+				       struct events_listener *events);
+
+/** connection_deadline() - whoever does not move on within @span_ns is cut. */
+void connection_deadline(struct server *s, struct conn *c, uint64_t span_ns);
 
 /* libmicrohttpd's callbacks; cls is the listener. */
 enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url,

@@ -28,12 +28,14 @@
 
 #include "base/problem.h"
 #include "discover/service.h"
+#include "observe/series.h"
 
 #define CONTROL_ID_MAX 32      /* bytes with the NUL of a fault's or incident's id: [A-Za-z0-9-] */
 #define CONTROL_ITEMS_MAX 1000 /* most that ?limit= may ask for */
 #define CONTROL_INCIDENTS_MAX 200 /* the same for incidents, which are large */
 #define CONTROL_WHY_MAX 200       /* bytes with the NUL of a person's reason */
 
+struct events;
 struct metrics;
 
 enum transport { TRANSPORT_UNIX, TRANSPORT_TCP };
@@ -74,6 +76,30 @@ struct control_requests {
 	char service[SERVICE_NAME_MAX]; /* "": all */
 	bool slow, failed;              /* only those; both: either */
 	size_t limit;                   /* 1..CONTROL_ITEMS_MAX */
+};
+
+/* GET /v1/series. */
+struct control_series {
+	char service[SERVICE_NAME_MAX];
+	int64_t from_s, to_s; /* unix time, from_s < to_s */
+	int64_t now_s;
+	uint32_t step_s; /* >= 1 */
+};
+
+/* POST /v1/loads. */
+struct control_load {
+	char shape[16]; /* one of control_load_shapes */
+	bool with_failures;
+};
+
+/* What was asked that changes something, and what came of it: for the audit. */
+struct control_act {
+	const struct caller *who;
+	const char *method, *path; /* as matched, decoded */
+	const char *query;         /* "": none; untrusted */
+	const cJSON *body;         /* NULL: none */
+	int status;
+	const char *answer; /* why not, or what was done, one sentence; "" where there is none */
 };
 
 /* GET /v1/incidents: newest first. */
@@ -142,6 +168,30 @@ struct control_ops {
 
 	/* {"items":[{area, name, ok, backend, says, advice}]}: probes, back ends, conflicts. */
 	int (*doctor)(void *ctx, cJSON **ret, struct problem *p);
+
+	/*
+	 * Fill @ret (series_window(), released by the caller) with a service's history. 404: no such service.
+	 * -E2BIG and -EINVAL without a problem: as series_window() has them.
+	 */
+	int (*series)(void *ctx, const struct control_series *which, struct series_window *ret,
+		      struct problem *p);
+
+	/* Load tests, one at a time (409). load_stop answers the load as it ended. */
+	int (*load_shapes)(void *ctx, cJSON **ret, struct problem *p);
+	int (*loads)(void *ctx, cJSON **ret, struct problem *p);
+	int (*load)(void *ctx, const char *id, cJSON **ret, struct problem *p);
+	int (*load_start)(void *ctx, const struct caller *who, const struct control_load *what,
+			  cJSON **ret, struct problem *p);
+	int (*load_stop)(void *ctx, const struct caller *who, const char *id, cJSON **ret,
+			 struct problem *p);
+
+	/* {"items":[…]} of the audit, newest first, @limit at most. */
+	int (*audit)(void *ctx, size_t limit, cJSON **ret, struct problem *p);
+	/* Told of every answered request that may change something, refused ones too. Must not wait for a disk. */
+	void (*acted)(void *ctx, const struct control_act *what);
+
+	/* Where what happens is told; NULL: nowhere. The same for as long as the server runs. */
+	struct events *(*events)(void *ctx);
 
 	/* Copy every series into @m (serve/metrics.h); rendering happens after it returned, without any lock. */
 	int (*metrics)(void *ctx, struct metrics *m);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "serve/repair.h"
@@ -12,6 +13,8 @@
 void reply_release(struct reply *r)
 {
 	buf_release(&r->body);
+	events_shut(r->events, false, clock_mono_ns());
+	r->events = NULL;
 }
 
 static void add_member(struct buf *b, const char *name, const char *value)

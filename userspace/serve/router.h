@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/problem.h"
 #include "serve/control.h"
+#include "serve/events.h"
 #include "serve/server.h"
 
 #define ROUTER_TARGET_MAX 8192               /* bytes of path and query, as sent */
@@ -35,9 +36,10 @@ struct inbound {
 	enum server_part part;
 	const char *method;       /* HEAD is answered as GET; the server leaves the body out */
 	const char *target;       /* path and query, as sent */
-	const char *content_type; /* NULL: none; so for the next two */
+	const char *content_type; /* NULL: none; so for the next four */
 	const char *accept;
 	const char *idempotency_key;
+	const char *last_event_id;
 	const char *body; /* @body_len bytes, need not be terminated */
 	size_t body_len;
 	struct caller caller; /* service is filled in by the router where it matters */
@@ -49,8 +51,9 @@ struct reply {
 	int status;
 	const char *content_type; /* static */
 	struct buf body;
-	char allow[64];     /* Allow, with 405; "" else */
-	char location[192]; /* with 201; "" else */
+	char allow[64];                 /* Allow, with 405; "" else */
+	char location[192];             /* with 201; "" else */
+	struct events_listener *events; /* the body is this stream, and has no end; NULL else */
 };
 
 void reply_release(struct reply *r);

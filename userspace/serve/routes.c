@@ -10,6 +10,9 @@
 #define SOCKET SERVER_CONTROL
 #define OPERATOR SERVER_OPERATOR
 #define DETECTOR SERVER_DETECTOR
+#define DASHBOARD SERVER_DASHBOARD
+#define CHAOS SERVER_CHAOS
+#define PAGES SERVER_PAGES
 #define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 static int route_health(struct exchange *x)
@@ -89,43 +92,59 @@ static int route_metrics(struct exchange *x)
 }
 
 static const struct route routes[] = {
-	{ "GET", "/v1/health", SOCKET | OPERATOR | DETECTOR, .handler = route_health },
-	{ "GET", "/v1/openapi.json", SOCKET | OPERATOR | DETECTOR, .handler = route_openapi },
+	{ "GET", "/v1/health", SOCKET | OPERATOR | DETECTOR | PAGES, .handler = route_health },
+	{ "GET", "/v1/openapi.json", SOCKET | OPERATOR | DETECTOR | PAGES,
+	  .handler = route_openapi },
 
-	{ "GET", "/v1/services", SOCKET | DETECTOR, .handler = route_services },
+	{ "GET", "/v1/services", SOCKET | DETECTOR | PAGES, .handler = route_services },
 	{ "POST", "/v1/services", SOCKET, BODY_JSON,
 	  .fields = LIST("name", "port", "pid", "cgroup", "supervised"), .handler = route_attach },
-	{ "GET", "/v1/services/{name}", SOCKET | DETECTOR, .handler = route_service },
+	{ "GET", "/v1/services/{name}", SOCKET | DETECTOR | PAGES, .handler = route_service },
 	{ "DELETE", "/v1/services/{name}", SOCKET, .handler = route_detach },
-	{ "GET", "/v1/graph", SOCKET | DETECTOR, .handler = route_graph },
-	{ "GET", "/v1/scores", SOCKET | DETECTOR, .handler = route_scores },
-	{ "GET", "/v1/requests", SOCKET | DETECTOR,
+	{ "GET", "/v1/graph", SOCKET | DETECTOR | PAGES, .handler = route_graph },
+	{ "GET", "/v1/scores", SOCKET | DETECTOR | DASHBOARD, .handler = route_scores },
+	{ "GET", "/v1/requests", SOCKET | DETECTOR | PAGES,
 	  .query = LIST("service", "slow", "failed", "limit"), .handler = route_requests },
 
-	{ "GET", "/v1/faults", SOCKET | DETECTOR, .query = LIST("service"),
+	{ "GET", "/v1/faults", SOCKET | DETECTOR | PAGES, .query = LIST("service"),
 	  .handler = route_faults },
 	/* The body's other members are the fault module's, which names an unknown one. */
-	{ "POST", "/v1/faults", SOCKET, BODY_JSON, .query = LIST("dry_run"), .handler = route_arm },
-	{ "DELETE", "/v1/faults", SOCKET, .query = LIST("service"), .handler = route_disarm_all },
-	{ "GET", "/v1/faults/types", SOCKET | DETECTOR, .handler = route_fault_types },
-	{ "GET", "/v1/faults/{id}", SOCKET | DETECTOR, .handler = route_fault },
-	{ "DELETE", "/v1/faults/{id}", SOCKET, .handler = route_disarm },
+	{ "POST", "/v1/faults", SOCKET | CHAOS, BODY_JSON, .query = LIST("dry_run"),
+	  .handler = route_arm },
+	{ "DELETE", "/v1/faults", SOCKET | CHAOS, .query = LIST("service"),
+	  .handler = route_disarm_all },
+	{ "GET", "/v1/faults/types", SOCKET | DETECTOR | PAGES, .handler = route_fault_types },
+	{ "GET", "/v1/faults/{id}", SOCKET | DETECTOR | PAGES, .handler = route_fault },
+	{ "DELETE", "/v1/faults/{id}", SOCKET | CHAOS, .handler = route_disarm },
 
-	{ "GET", "/v1/incidents", SOCKET | OPERATOR, .query = LIST("state", "before", "limit"),
-	  .handler = route_incidents },
-	{ "GET", "/v1/incidents/{id}", SOCKET | OPERATOR, .handler = route_incident },
-	{ "POST", "/v1/incidents/{id}/approve", SOCKET | OPERATOR, BODY_MAYBE,
+	{ "GET", "/v1/incidents", SOCKET | OPERATOR | PAGES,
+	  .query = LIST("state", "before", "limit"), .handler = route_incidents },
+	{ "GET", "/v1/incidents/{id}", SOCKET | OPERATOR | PAGES, .handler = route_incident },
+	{ "POST", "/v1/incidents/{id}/approve", SOCKET | OPERATOR | DASHBOARD, BODY_MAYBE,
 	  .fields = LIST("action"), .handler = route_approve },
-	{ "POST", "/v1/incidents/{id}/reject", SOCKET | OPERATOR, BODY_MAYBE, .fields = LIST("why"),
-	  .handler = route_reject },
-	{ "GET", "/v1/incidents/{id}/report", SOCKET | OPERATOR, .handler = route_report },
+	{ "POST", "/v1/incidents/{id}/reject", SOCKET | OPERATOR | DASHBOARD, BODY_MAYBE,
+	  .fields = LIST("why"), .handler = route_reject },
+	{ "GET", "/v1/incidents/{id}/report", SOCKET | OPERATOR | DASHBOARD,
+	  .handler = route_report },
 	{ "POST", "/v1/analyze", SOCKET | OPERATOR, BODY_JSON, .any_query = true,
 	  .handler = route_analyze },
 
-	{ "GET", "/v1/mode", SOCKET | OPERATOR, .handler = route_mode },
+	{ "GET", "/v1/mode", SOCKET | OPERATOR | DASHBOARD, .handler = route_mode },
 	{ "POST", "/v1/mode", SOCKET, BODY_JSON, .fields = LIST("mode"),
 	  .handler = route_set_mode },
-	{ "GET", "/v1/doctor", SOCKET | DETECTOR, .handler = route_doctor },
+	{ "GET", "/v1/doctor", SOCKET | DETECTOR | DASHBOARD, .handler = route_doctor },
+
+	{ "GET", "/v1/series", SOCKET | DETECTOR | PAGES,
+	  .query = LIST("service", "metric", "from", "to", "step"), .handler = route_series },
+	{ "GET", "/v1/events", SOCKET | PAGES, .query = LIST("last_event_id"),
+	  .handler = route_events },
+	{ "GET", "/v1/loads", SOCKET | PAGES, .handler = route_loads },
+	{ "POST", "/v1/loads", SOCKET | CHAOS, BODY_JSON, .fields = LIST("shape", "with_failures"),
+	  .handler = route_load_start },
+	{ "GET", "/v1/loads/shapes", SOCKET | PAGES, .handler = route_load_shapes },
+	{ "GET", "/v1/loads/{id}", SOCKET | PAGES, .handler = route_load },
+	{ "DELETE", "/v1/loads/{id}", SOCKET | CHAOS, .handler = route_load_stop },
+	{ "GET", "/v1/audit", SOCKET | CHAOS, .query = LIST("limit"), .handler = route_audit },
 
 	/* The contract's own paths. */
 	{ "GET", "/health", OPERATOR | DETECTOR, .handler = route_health },

@@ -35,6 +35,18 @@ int route_reject(struct exchange *x);
 int route_report(struct exchange *x);
 int route_analyze(struct exchange *x);
 
+/* routes_series.c */
+int route_series(struct exchange *x);
+
+/* routes_live.c */
+int route_events(struct exchange *x);
+int route_load_shapes(struct exchange *x);
+int route_loads(struct exchange *x);
+int route_load(struct exchange *x);
+int route_load_start(struct exchange *x);
+int route_load_stop(struct exchange *x);
+int route_audit(struct exchange *x);
+
 /* routes_query.c */
 int route_query(struct exchange *x);
 

@@ -63,20 +63,26 @@ static struct listener *add_listener(struct server *s, enum server_part part)
 static int bind_tcp(struct server *s, enum server_part part, int port, const char *option,
 		    struct problem *p)
 {
+	bool is_page = part & SERVER_PAGES;
+	const char *address = is_page ? s->listen_pages : s->listen;
+
 	if (port < 0)
 		return 0;
 	if (port > UINT16_MAX)
 		return problem_parameter(p, 400, option, "over 65535", "a port from 0 to 65535");
 
 	struct listener *l = add_listener(s, part);
-	int err = listen_tcp(s->listen, (uint16_t)port, option, &l->fd, &l->port, p);
-	l->needs_token = !err && !address_is_loopback(s->listen);
-	if (!l->needs_token || s->token)
+	int err = listen_tcp(address, (uint16_t)port, option, &l->fd, &l->port, p);
+	l->is_page = is_page;
+	l->token = part == SERVER_CHAOS && s->chaos_token ? s->chaos_token : s->token;
+	l->needs_token = !err &&
+		(!address_is_loopback(address) || (l->token && l->token != s->token));
+	if (!l->needs_token || l->token)
 		return err;
 	problem_set(
 		p, 403,
 		"listening on %s needs a bearer token, since it is not loopback; name a file with --token-file, or listen on 127.0.0.1",
-		s->listen);
+		address);
 	return -EACCES;
 }
 
@@ -98,9 +104,17 @@ static int bind_unix(struct server *s, const struct server_config *c, struct pro
 
 static int begin(struct listener *l)
 {
+	const struct server *s = l->server;
+	bool tls = l->is_page && s->tls_cert;
+	struct MHD_OptionItem tls_options[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls_cert },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls_key },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+
 	l->daemon = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-			MHD_USE_ITC,
+			MHD_USE_ITC | (tls ? MHD_USE_TLS : 0U),
 		0, NULL, NULL, connection_handle, l, MHD_OPTION_LISTEN_SOCKET, l->fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)SERVER_PER_IP_MAX,
@@ -108,7 +122,8 @@ static int begin(struct listener *l)
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, SERVER_HEADER_MAX, MHD_OPTION_THREAD_STACK_SIZE,
 		STACK_SIZE, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
 		connection_target, l, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l,
-		MHD_OPTION_NOTIFY_COMPLETED, connection_completed, l, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_COMPLETED, connection_completed, l, MHD_OPTION_ARRAY,
+		tls ? tls_options : &tls_options[2], MHD_OPTION_END);
 	if (!l->daemon)
 		return -EIO;
 	l->fd = -1; /* libmicrohttpd closes it */
@@ -136,14 +151,23 @@ static int begin_all(struct server *s)
 static int copy_config(struct server *s, const struct server_config *c)
 {
 	s->listen = strdup(c->listen ?: "127.0.0.1");
+	s->listen_pages = strdup(c->listen_pages ?: s->listen ?: "");
 	s->token = c->token ? strdup(c->token) : NULL;
+	s->chaos_token = c->chaos_token ? strdup(c->chaos_token) : NULL;
+	s->tls_cert = c->tls_cert && c->tls_key ? strdup(c->tls_cert) : NULL;
+	s->tls_key = s->tls_cert ? strdup(c->tls_key) : NULL;
+	s->read_only = c->read_only;
 	s->request_ns = (c->request_s ?: SERVER_REQUEST_S) * NSEC_PER_SEC;
 	for (size_t i = 0; i < SERVER_NAMES_MAX && c->names[i]; i++) {
 		s->names[i] = strdup(c->names[i]);
 		if (!s->names[i])
 			return -ENOMEM;
 	}
-	return !s->listen || (c->token && !s->token) ? -ENOMEM : 0;
+	return !s->listen || !s->listen_pages || (c->token && !s->token) ||
+			(c->chaos_token && !s->chaos_token) ||
+			(c->tls_cert && c->tls_key && !s->tls_key) ?
+		-ENOMEM :
+		0;
 }
 
 static int new(const struct server_config *c, const struct control_ops *ops, void *ctx,
@@ -163,6 +187,7 @@ static int new(const struct server_config *c, const struct control_ops *ops, voi
 		server_stop(s);
 		return -ENOMEM;
 	}
+	s->events = ops->events ? ops->events(ctx) : NULL;
 	*ret = s;
 	return 0;
 }
@@ -181,6 +206,8 @@ int server_start(const struct server_config *config, const struct control_ops *o
 	int err = sodium_init() < 0 ? -EIO : new (config, ops, ctx, &s);
 	err = err ?: bind_tcp(s, SERVER_OPERATOR, config->port_operator, "--port-operator", p);
 	err = err ?: bind_tcp(s, SERVER_DETECTOR, config->port_detector, "--port-detector", p);
+	err = err ?: bind_tcp(s, SERVER_DASHBOARD, config->port_dashboard, "--port-dashboard", p);
+	err = err ?: bind_tcp(s, SERVER_CHAOS, config->port_chaos, "--port-chaos", p);
 	err = err ?: bind_unix(s, config, p);
 	err = err ?: begin_all(s);
 	if (err) {
@@ -203,11 +230,19 @@ static void remove_socket_file(const struct server *s)
 		unlink(s->socket_path);
 }
 
+static void wipe(char *secret)
+{
+	if (secret)
+		sodium_memzero(secret, strlen(secret));
+	free(secret);
+}
+
 void server_stop(struct server *s)
 {
 	if (!s)
 		return;
 	remove_socket_file(s);
+	events_close(s->events); /* their threads are waited for below */
 	for (size_t i = 0; i < s->nr_listeners; i++) {
 		struct listener *l = &s->listeners[i];
 		if (l->daemon)
@@ -226,9 +261,11 @@ void server_stop(struct server *s)
 		free(s->names[i]);
 	free(s->socket_path);
 	free(s->listen);
-	if (s->token)
-		sodium_memzero(s->token, strlen(s->token));
-	free(s->token);
+	free(s->listen_pages);
+	wipe(s->token);
+	wipe(s->chaos_token);
+	free(s->tls_cert);
+	wipe(s->tls_key);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -247,5 +284,6 @@ void server_stats(struct server *s, struct server_stats *ret)
 	pthread_mutex_lock(&s->lock);
 	*ret = s->stats;
 	ret->connections = s->connections;
+	ret->slowed_addresses = (uint32_t)slowdown_addresses(&s->slowdown, clock_mono_ns());
 	pthread_mutex_unlock(&s->lock);
 }

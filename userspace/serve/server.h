@@ -16,6 +16,14 @@
  * Who may: the Unix socket is 0660 root:GROUP. TCP on loopback checks Host and
  * Origin. Off loopback a bearer token is needed, and without one the server
  * refuses to start. What a caller may do is the router's business.
+ *
+ * The two pages (SERVER_PAGES) are for browsers, so they ask for more: a Host
+ * that is an address, localhost or one of ours (DNS rebinding), a header of our
+ * own on whatever changes something (CSRF), and they forbid frames and foreign
+ * script. On loopback port 8080 arms faults and starts load with no token: any
+ * local user may then, within the configured limits, which is not so on the
+ * other ports. chaos_token or read_only closes that. The pages' own files are
+ * public; only /v1 asks for the token.
  */
 #ifndef ARCHAIC_SERVER_H
 #define ARCHAIC_SERVER_H
@@ -39,10 +47,14 @@
 
 /* Which part of the interface a listener answers; bits, so that a route can name several. */
 enum server_part {
-	SERVER_CONTROL = 1 << 0,  /* Unix socket: all of /v1 */
-	SERVER_OPERATOR = 1 << 1, /* 8005 */
-	SERVER_DETECTOR = 1 << 2, /* 8006 */
+	SERVER_CONTROL = 1 << 0,   /* Unix socket: all of /v1 */
+	SERVER_OPERATOR = 1 << 1,  /* 8005 */
+	SERVER_DETECTOR = 1 << 2,  /* 8006 */
+	SERVER_DASHBOARD = 1 << 3, /* 7000: a page, and what it reads */
+	SERVER_CHAOS = 1 << 4,     /* 8080: a page that hurts */
 };
+
+#define SERVER_PAGES (SERVER_DASHBOARD | SERVER_CHAOS)
 
 struct server_config {
 	const char *socket_path; /* NULL: no control socket */
@@ -51,7 +63,14 @@ struct server_config {
 	const char *listen; /* numeric IPv4 or IPv6 address; NULL: "127.0.0.1" */
 	int port_operator;  /* -1: do not listen; 0: any free port (tests) */
 	int port_detector;
-	const char *token; /* bearer token for listeners off loopback; NULL: none */
+	const char *listen_pages; /* the two pages' address; NULL: as listen */
+	int port_dashboard;
+	int port_chaos;
+	bool read_only; /* the pages show, and change nothing: 403 */
+	const char *
+		chaos_token; /* 8080 asks for it on loopback too; NULL: only off loopback, for token */
+	const char *tls_cert, *tls_key; /* PEM; both: the pages are served over TLS; NULL: not */
+	const char *token;              /* bearer token for listeners off loopback; NULL: none */
 	const char *
 		names[SERVER_NAMES_MAX]; /* further names allowed in Host, NULL-ended where fewer */
 	const char *prometheus_url;      /* NULL: /api/v1/query… answer 503 */
@@ -62,8 +81,11 @@ struct server_stats {
 	uint64_t requests;       /* answered, whatever the status */
 	uint64_t refused_origin; /* Host or Origin */
 	uint64_t refused_token;
-	uint64_t too_slow;    /* connections closed at SERVER_REQUEST_S */
-	uint32_t connections; /* gauge */
+	uint64_t refused_forged; /* to the pages: without our header */
+	uint64_t refused_read_only;
+	uint32_t slowed_addresses; /* gauge: of wrong tokens */
+	uint64_t too_slow;         /* connections closed at SERVER_REQUEST_S */
+	uint32_t connections;      /* gauge */
 };
 
 struct server;
