@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Every fault on a real server: what is hurt, what is not, and that it ends.
+ * Every fault on a real server: what is hurt, by how much, and what is not.
+ * test_fault_share.c has who is drawn, test_fault_ends.c when it ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <math.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -48,58 +48,31 @@ static struct fault_rig *need(void **state)
 	return *state;
 }
 
-/* |drawn - p| within 4 standard errors. */
-static void assert_share(size_t hit, size_t n, double p)
-{
-	double error = 4 * sqrt(p * (1 - p) / (double)n), share = (double)hit / (double)n;
-
-	print_message("drew %.4f of %zu, asked %.2f +- %.4f\n", share, n, p, error);
-	assert_true(fabs(share - p) <= error);
-}
-
-static void test_fault_error_draws_the_share_on_old_connections(void **state)
+static void test_fault_error_spares_what_is_exempt(void **state)
 {
 	struct fault_rig *r = need(state);
 	struct fault_answer a;
-	size_t hit = 0, n = 2000;
-	int fds[8];
+	int fd = fault_rig_connect(r->port, false);
 
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = fault_rig_connect(r->port, false);
-		assert_int_equal(fault_rig_get(fds[i], "/", 2000, &a), 200);
-	}
-	struct fault f = fault_rig_arm(
-		r,
-		"{\"type\":\"error\",\"probability\":0.3,\"duration_s\":60,\"params\":{\"seed\":7}}");
+	assert_int_equal(fault_rig_get(fd, "/", 2000, &a), 200);
+	struct fault f = fault_rig_arm(r, "{\"type\":\"error\",\"duration_s\":60}");
 	assert_string_equal(f.log, "Injected VICTIM error — answering 500");
-	for (size_t i = 0; i < n; i++) {
-		int status = fault_rig_get(fds[i % ARRAY_SIZE(fds)], i % 3 ? "/" : "/json?x=1",
-					   2000, &a);
-
-		assert_true(status == 200 || status == 500);
-		hit += status == 500;
-	}
-	f = fault_rig_look(r, f.id);
-	assert_share(hit, n, 0.3);
-	assert_int_equal(f.touched_requests, hit);
-	assert_int_equal(f.touched_requests + f.spared_requests, n);
-	assert_int_equal(f.out_of_reach, 0);
+	assert_int_equal(fault_rig_get(fd, "/", 2000, &a), 500);
+	assert_int_equal(faults_disarm_all(r->faults), 1);
 
 	/* The neighbour on the same cgroup, exempt paths and 204 are whole. */
-	assert_int_equal(faults_disarm_all(r->faults), 1);
 	f = fault_rig_arm(r, "{\"type\":\"error\",\"params\":{\"status\":503},\"duration_s\":60}");
 	assert_int_equal(fault_rig_once(r->other_port, "/", 2000, &a), 200);
-	assert_int_equal(fault_rig_get(fds[0], "/inject-failure?type=x", 2000, &a), 200);
-	assert_int_equal(fault_rig_get(fds[0], "/reset", 2000, &a), 200);
-	assert_int_equal(fault_rig_get(fds[0], "/health", 2000, &a), 200);
-	assert_int_equal(fault_rig_get(fds[0], "/none", 2000, &a), 204);
-	assert_int_equal(fault_rig_get(fds[0], "/healthy", 2000, &a), 503);
-	assert_int_equal(fault_rig_get(fds[0], "/resets", 2000, &a), 503);
+	assert_int_equal(fault_rig_get(fd, "/inject-failure?type=x", 2000, &a), 200);
+	assert_int_equal(fault_rig_get(fd, "/reset", 2000, &a), 200);
+	assert_int_equal(fault_rig_get(fd, "/health", 2000, &a), 200);
+	assert_int_equal(fault_rig_get(fd, "/none", 2000, &a), 204);
+	assert_int_equal(fault_rig_get(fd, "/healthy", 2000, &a), 503);
+	assert_int_equal(fault_rig_get(fd, "/resets", 2000, &a), 503);
 	assert_string_equal(a.body, "hello, this is text\n");
 	assert_int_equal(faults_disarm_all(r->faults), 1);
-	assert_int_equal(fault_rig_get(fds[0], "/", 2000, &a), 200);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
+	assert_int_equal(fault_rig_get(fd, "/", 2000, &a), 200);
+	close(fd);
 	assert_true(fault_rig_nothing_left(r));
 }
 
@@ -184,51 +157,87 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* One answer may be slow by itself on a busy machine; ten are not, unless something delays them. */
-static uint64_t fastest_of_ten(int fd)
+static uint64_t quantile(uint64_t *v, size_t n, size_t percent)
 {
-	uint64_t best = UINT64_MAX;
+	qsort(v, n, sizeof(*v), by_value);
+	return v[MIN(n * percent / 100, n - 1)];
+}
 
-	for (int i = 0; i < 10; i++) {
-		struct fault_answer a;
+/*
+ * A late answer that its neighbour, asked in between, shares is the machine's
+ * doing; what the neighbour does not share is ours.
+ */
+static void assert_accuracy(const char *what, uint64_t *late, uint64_t *control, size_t n)
+{
+	uint64_t late50 = quantile(late, n, 50), late90 = quantile(late, n, 90);
+	uint64_t control50 = quantile(control, n, 50), control90 = quantile(control, n, 90);
+
+	print_message(
+		"%s: error p50 %.3f p90 %.3f p99 %.3f ms; the neighbour takes p50 %.3f p90 %.3f max %.3f ms (n=%zu)\n",
+		what, (double)late50 / 1e6, (double)late90 / 1e6,
+		(double)quantile(late, n, 99) / 1e6, (double)control50 / 1e6,
+		(double)control90 / 1e6, (double)control[n - 1] / 1e6, n);
+	/* make bench has the figures. These see a holder that looks once a turn only, or sleeps too long. */
+	assert_true(late50 < 20 * NSEC_PER_MSEC + 4 * control50);
+	assert_true(late90 < 60 * NSEC_PER_MSEC + 4 * control90);
+}
+
+/* As fast as it would be, and no program and no queue of the fault's has seen it. */
+static void assert_neighbour_untouched(struct fault_rig *r, const struct fault *f)
+{
+	struct fault_answer a;
+	int fd = fault_rig_connect(r->other_port, false);
+
+	fault_rig_sleep_ms(
+		100); /* acknowledgements that are on their way are the service's packets too */
+	struct fault before = fault_rig_look(r, f->id);
+	for (int i = 0; i < 50; i++) {
 		assert_int_equal(fault_rig_get(fd, "/", 5000, &a), 200);
-		best = MIN(best, a.ns);
+		assert_true(f->delay_ns < NSEC_PER_SEC || a.ns < f->delay_ns);
 	}
-	return best;
+	struct fault after = fault_rig_look(r, f->id);
+	assert_int_equal(after.seen_packets, before.seen_packets);
+	assert_int_equal(after.touched_packets, before.touched_packets);
+	assert_int_equal(after.spared_requests, before.spared_requests);
+	close(fd);
 }
 
 static void delay_accuracy(struct fault_rig *r, int delay_ms, size_t n)
 {
 	struct fault_answer a;
-	uint64_t late[256];
-	char body[128];
-	int fd = fault_rig_connect(r->port, false);
+	uint64_t late[128], control[128];
+	char text[160];
+	uint64_t delay_ns = (uint64_t)delay_ms * NSEC_PER_MSEC;
+	int fd = fault_rig_connect(r->port, false), other = fault_rig_connect(r->other_port, false);
 
 	assert_int_equal(fault_rig_get(fd, "/", 2000, &a), 200);
-	snprintf(body, sizeof(body),
-		 "{\"type\":\"timeout\",\"params\":{\"delay_ms\":%d},\"duration_s\":60}", delay_ms);
-	struct fault f = fault_rig_arm(r, body);
+	snprintf(text, sizeof(text),
+		 "{\"type\":\"timeout\",\"params\":{\"delay_ms\":%d},\"duration_s\":600}",
+		 delay_ms);
+	struct fault f = fault_rig_arm(r, text);
 	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(fault_rig_get(fd, "/", 5000, &a), 200);
-		assert_true(a.ns >= (uint64_t)delay_ms * NSEC_PER_MSEC);
-		late[i] = a.ns - (uint64_t)delay_ms * NSEC_PER_MSEC;
+		assert_int_equal(fault_rig_get(fd, "/", 20000, &a), 200);
+		if (a.ns < delay_ns)
+			fail_msg("%.3f ms early", (double)(delay_ns - a.ns) / 1e6);
+		late[i] = a.ns - delay_ns;
+		assert_int_equal(fault_rig_get(other, "/", 20000, &a), 200);
+		control[i] = a.ns;
+		/* A single hurt neighbour is noticed where no busy machine is that late. */
+		assert_true(delay_ns < NSEC_PER_SEC || a.ns < delay_ns);
 	}
-	qsort(late, n, sizeof(*late), by_value);
-	/* Loose, and of the median: a busy machine is late by itself. make bench has the figures. */
-	assert_true(late[n / 2] < 250 * NSEC_PER_MSEC);
-	print_message("%d ms asked, by %s: error p50 %.3f ms, p99 %.3f ms (n=%zu)\n", delay_ms,
-		      f.backend, (double)late[n / 2] / 1e6, (double)late[n * 99 / 100] / 1e6, n);
+	snprintf(text, sizeof(text), "%d ms asked, by %s", delay_ms, f.backend);
+	assert_accuracy(text, late, control, n);
 	f = fault_rig_look(r, f.id);
 	assert_int_equal(f.state, FAULT_ARMED);
 	assert_int_equal(f.touched_requests, n);
+	assert_int_equal(f.spared_requests, 0);
 	/* Not n: where a machine is so slow that an answer is late by itself, its packet is left alone. */
 	assert_true(f.touched_packets > 0);
-	/* The neighbour is as fast as ever. */
-	int other = fault_rig_connect(r->other_port, false);
-	assert_true(fastest_of_ten(other) < (uint64_t)delay_ms * NSEC_PER_MSEC);
+	assert_neighbour_untouched(r, &f);
 	close(other);
 	faults_disarm_all(r->faults);
-	assert_true(fastest_of_ten(fd) < (uint64_t)delay_ms * NSEC_PER_MSEC);
+	assert_int_equal(fault_rig_get(fd, "/", 20000, &a), 200);
+	assert_true(delay_ns < NSEC_PER_SEC || a.ns < delay_ns);
 	close(fd);
 	assert_true(fault_rig_nothing_left(r));
 }
@@ -239,46 +248,7 @@ static void test_fault_timeout_is_late_by_what_was_asked(void **state)
 
 	delay_accuracy(r, 50, 100);
 	delay_accuracy(r, 10, 100);
-	delay_accuracy(r, 1000, 2);
-}
-
-static void test_fault_timeout_draws_the_share_and_ends_on_time(void **state)
-{
-	struct fault_rig *r = need(state);
-	struct fault_answer a;
-	size_t hit = 0, n = 200;
-	int fd = fault_rig_connect(r->port, false);
-	struct fault f = fault_rig_arm(
-		r,
-		"{\"type\":\"timeout\",\"params\":{\"delay_ms\":100},\"probability\":0.2,\"duration_s\":8}");
-	uint64_t start = clock_mono_ns();
-
-	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(fault_rig_get(fd, "/", 2000, &a), 200);
-		hit += a.ns >= 100 * NSEC_PER_MSEC;
-	}
-	f = fault_rig_look(r, f.id);
-	assert_int_equal(f.touched_requests, hit);
-	assert_share(hit, n, 0.2);
-
-	/* With nobody ticking: the program itself stops. */
-	faults_disarm_all(r->faults);
-	f = fault_rig_arm(r,
-			  "{\"type\":\"timeout\",\"params\":{\"delay_ms\":100},\"duration_s\":1}");
-	start = clock_mono_ns();
-	uint64_t last_late = 0;
-	while (clock_mono_ns() - start < 1500 * NSEC_PER_MSEC) {
-		uint64_t at = clock_mono_ns() - start;
-
-		assert_int_equal(fault_rig_get(fd, "/", 2000, &a), 200);
-		if (a.ns >= 99 * NSEC_PER_MSEC)
-			last_late = at;
-	}
-	assert_true(last_late > 700 * NSEC_PER_MSEC && last_late < 1000 * NSEC_PER_MSEC);
-	f = fault_rig_look(r, f.id);
-	assert_int_equal(f.state, FAULT_EXPIRED);
-	close(fd);
-	assert_true(fault_rig_nothing_left(r));
+	delay_accuracy(r, 1000, 5);
 }
 
 static void test_fault_loss_drops_and_the_service_goes_on(void **state)
@@ -310,7 +280,7 @@ static void test_fault_loss_drops_and_the_service_goes_on(void **state)
 	assert_int_equal(fault_rig_once(r->port, "/", 2000, &a), 200);
 }
 
-static void test_fault_crash_kills_once_or_by_draw(void **state)
+static void test_fault_crash_kills_at_once(void **state)
 {
 	struct fault_rig *r = need(state);
 	struct fault_answer a;
@@ -323,39 +293,18 @@ static void test_fault_crash_kills_once_or_by_draw(void **state)
 	r->server = 0;
 	fault_rig_restart(r);
 
-	f = fault_rig_arm(
-		r,
-		"{\"type\":\"crash\",\"probability\":0.3,\"duration_s\":30,\"params\":{\"seed\":3}}");
-	size_t asked = 0;
-	for (int kills = 0; kills < 2; kills++) {
-		int gone = 0;
-
-		for (int i = 0; i < 100 && !gone; i++, asked++) {
-			fault_rig_once(r->port, "/", 1000, &a);
-			fault_rig_sleep_ms(20);
-			gone = waitpid(r->server, &status, WNOHANG) == r->server;
-		}
-		assert_true(gone && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-		r->server = 0;
-		fault_rig_restart(r);
-	}
-	f = fault_rig_look(r, f.id);
-	assert_int_equal(f.state, FAULT_ARMED);
-	print_message("two crashes took %zu requests at 0.3\n", asked);
-	faults_disarm_all(r->faults);
 	assert_int_equal(fault_rig_once(r->port, "/", 2000, &a), 200);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fault_error_draws_the_share_on_old_connections),
+		cmocka_unit_test(test_fault_error_spares_what_is_exempt),
 		cmocka_unit_test(test_fault_error_on_a_pipeline),
 		cmocka_unit_test(test_fault_bad_data_parses_and_is_wrong),
 		cmocka_unit_test(test_fault_timeout_is_late_by_what_was_asked),
-		cmocka_unit_test(test_fault_timeout_draws_the_share_and_ends_on_time),
 		cmocka_unit_test(test_fault_loss_drops_and_the_service_goes_on),
-		cmocka_unit_test(test_fault_crash_kills_once_or_by_draw),
+		cmocka_unit_test(test_fault_crash_kills_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

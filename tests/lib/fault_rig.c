@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -258,6 +259,26 @@ struct fault fault_rig_look(struct fault_rig *r, const char *id)
 	faults_tick(r->faults, clock_boot_ns(), NULL, NULL);
 	assert_int_equal(faults_find(r->faults, id, &f), 0);
 	return f;
+}
+
+/* ---- the draw */
+
+bool fault_rig_drawn(uint64_t seed, uint64_t n, double p)
+{
+	uint64_t z = seed + (n + 1) * 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+	return (double)((z ^ z >> 31) >> 32) < p * 4294967296.0;
+}
+
+void fault_rig_assert_share(const char *what, uint64_t hit, uint64_t n, double p)
+{
+	double error = 4 * sqrt(p * (1 - p) / (double)n), share = (double)hit / (double)n;
+
+	print_message("%s: drew %.4f of %llu, asked %.2f +- %.4f\n", what, share,
+		      (unsigned long long)n, p, error);
+	assert_true(fabs(share - p) <= error);
 }
 
 /* ---- the client */

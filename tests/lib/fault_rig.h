@@ -51,6 +51,15 @@ struct fault fault_rig_arm(struct fault_rig *r, const char *body);
 /** fault_rig_look() - the fault as it is now, after a tick. */
 struct fault fault_rig_look(struct fault_rig *r, const char *id);
 
+/**
+ * fault_rig_drawn() - does request @n of a fault with @seed and probability @p draw? Counted from 0, without
+ * those that are exempt. splitmix64 (Steele, Lea, Flood 2014), written a second time: the programs' is compared with it.
+ */
+bool fault_rig_drawn(uint64_t seed, uint64_t n, double p);
+
+/** fault_rig_assert_share() - @hit of @n is within 4 standard errors of @p. Asserts, and prints. */
+void fault_rig_assert_share(const char *what, uint64_t hit, uint64_t n, double p);
+
 struct fault_answer {
 	int status;  /* 0: none came */
 	uint64_t ns; /* request sent to whole answer read */
