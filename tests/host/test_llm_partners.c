@@ -2,99 +2,35 @@
 /*
  * The two wire formats against counterparts that are not ours: Google's own client asks our test
  * server, and our client asks llama.cpp's server with a small real model. Both come from the Python
- * package index and are kept in build/venv; where they cannot be had, the tests say so and skip.
+ * package index and are kept in build/partner; where they cannot be had, the tests say so and skip.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/util.h"
 #include "remediate/llm.h"
 #include "tests/lib/llm_questions.h"
+#include "tests/lib/partner.h"
 
-#define CANNOT 77         /* venv.sh's way to say so */
 #define START_MS 60000    /* loading the model, on a busy machine */
 #define QUESTION_MS 90000 /* 135M parameters on two cores that others use too */
 
-struct child {
-	pid_t pid;
-	int in, out;
-};
-
-static void child_start(struct child *c, const char *const argv[], bool errors_too)
-{
-	int in[2], out[2];
-
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	c->pid = fork();
-	assert_true(c->pid >= 0);
-	if (c->pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		if (errors_too)
-			dup2(out[1], 2);
-		execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	c->in = in[1];
-	c->out = out[0];
-}
-
-/* Waits for its end (by itself, or when its input ends). Its exit status. */
-static int child_end(struct child *c)
-{
-	int status = -1;
-
-	close(c->in);
-	close(c->out);
-	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-/* All that it says, up to its end. */
-static void read_all(struct child *c, char *text, size_t size)
-{
-	size_t used = 0;
-	ssize_t n;
-
-	while (used + 1 < size && (n = read(c->out, text + used, size - 1 - used)) > 0)
-		used += (size_t)n;
-	text[used] = '\0';
-}
-
-/* The Python of tests/llm/venv.sh NAME; false: told why, and to be skipped. */
+/* false: told why, and to be skipped. */
 static bool python_of(const char *name, const char *test, char *path, size_t size)
 {
-	const char *const argv[] = { "tests/llm/venv.sh", name, NULL };
-	struct child c;
-	char text[512];
+	char lack[512];
 
-	child_start(&c, argv, true);
-	read_all(&c, text, sizeof(text));
-	text[strcspn(text, "\n")] = '\0';
-	int status = child_end(&c);
-	if (status == CANNOT) {
-		print_message("SKIP %s: %s\n", test, text);
-		return false;
-	}
-	if (status != 0)
-		fail_msg("tests/llm/venv.sh %s: %s", name, text);
-	snprintf(path, size, "%s", text);
-	return true;
+	if (partner_get(name, path, size, lack, sizeof(lack)))
+		return true;
+	print_message("SKIP %s: %s\n", test, lack);
+	return false;
 }
 
 static void test_partner_google_client_reads_our_server(void **state)
@@ -108,7 +44,7 @@ static void test_partner_google_client_reads_our_server(void **state)
 		skip();
 	const char *const argv[] = { python, "tests/llm/check_google_genai.py", NULL };
 	child_start(&c, argv, true);
-	read_all(&c, text, sizeof(text));
+	child_read(&c, text, sizeof(text));
 	print_message("%s", text);
 	assert_int_equal(child_end(&c), 0);
 	assert_non_null(strstr(text, "\n0 checks failed"));

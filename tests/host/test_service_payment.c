@@ -23,42 +23,20 @@
 #include "base/util.h"
 #include "services/common/signature.h"
 #include "tests/lib/netns.h"
+#include "tests/lib/partner.h"
 #include "tests/lib/shop.h"
 
 #define AUTH "http://127.0.0.1:8001"
 #define DB "http://127.0.0.1:8002"
 #define PAYMENT "http://127.0.0.1:8004"
 #define MOCK "http://127.0.0.1:12111"
-#define STRIPE_MOCK "github.com/stripe/stripe-mock@v0.203.0"
 #define SECRET "whsec_of_the_test"
 
 static char dir[] = "/tmp/test-payment-XXXXXX";
 static char logs[4][64];
-static char mock_path[PATH_MAX + 64], mock_lack[160];
+static char mock_path[PATH_MAX + 64], mock_lack[512];
 static pid_t auth, db;
 static char bearer[2048], user_id[64];
-
-/* Before the network namespace: the module comes through Go's proxy. */
-static void get_mock(void)
-{
-	char bin[PATH_MAX + 32], cwd[PATH_MAX];
-	const char *gobin = bin;
-
-	if (!getcwd(cwd, sizeof(cwd)))
-		return;
-	snprintf(mock_path, sizeof(mock_path), "%s/build/go/stripe-mock", cwd);
-	snprintf(bin, sizeof(bin), "GOBIN=%s/build/go", cwd);
-	if (!access(mock_path, X_OK))
-		return;
-	const char *argv[] = { "/usr/bin/env", "go", "install", STRIPE_MOCK, NULL };
-	const char *env[] = { gobin, "GOFLAGS=-mod=mod", NULL };
-	int status = proc_end(proc_start(NULL, argv, env), 0, 240000);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		snprintf(mock_lack, sizeof(mock_lack),
-			 "go is not installed, so stripe-mock cannot be built");
-	else if (access(mock_path, X_OK))
-		snprintf(mock_lack, sizeof(mock_lack), "go install %s failed", STRIPE_MOCK);
-}
 
 static void log_in(void)
 {
@@ -81,7 +59,8 @@ static int set_up(void **state)
 		printf("SKIP test_service_payment: a network namespace needs root\n");
 		return 0;
 	}
-	get_mock();
+	/* Before the network namespace: it comes from outside. */
+	partner_get("stripe-mock", mock_path, sizeof(mock_path), mock_lack, sizeof(mock_lack));
 	if (netns_enter())
 		return -1;
 	curl_global_init(CURL_GLOBAL_ALL);

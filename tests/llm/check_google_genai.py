@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Google's own client against server.py: is our idea of the wire format theirs?
 
-Run with the Python of venv.sh google. Exits 0 when every check holds, and says
+Run with the Python of tests/partner.sh google. Exits 0 when every check holds, and says
 which one does not. It proves what their parser takes, not what their server sends.
 """
 

