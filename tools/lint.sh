@@ -5,6 +5,7 @@
 # usage: tools/lint.sh text       licence lines, lengths, forbidden calls, layers, scripts, format
 #        tools/lint.sh compile    every C file through clang's warnings (CLANG, CPPFLAGS, CFLAGS)
 set -uo pipefail
+shopt -s lastpipe # what complain() notes at the end of a pipe is to last
 
 cd "$(dirname "$0")/.." || exit
 file_max=500
@@ -110,6 +111,16 @@ lint_files() {
 	done | complain
 }
 
+# Whoever adds a test program decides whether CI may do without it.
+lint_required() {
+	local file name
+	for file in tests/{unit,bpf,host}/test_*.c; do
+		name=${file#tests/} name=${name%.c}
+		[[ $name == *.bpf ]] || grep -qE "^(#   - )?$name(:|$)" tests/required ||
+			echo "$file:1: $name is not in tests/required, nor is said why not"
+	done | complain
+}
+
 lint_compile() {
 	local file compiler=${CLANG:-clang-19}
 	# shellcheck disable=SC2086 # flags are words
@@ -123,6 +134,7 @@ text)
 	lint_lengths
 	lint_code
 	lint_files
+	lint_required
 	shellcheck -f gcc "${scripts[@]}" || bad=1
 	tools/fmt.sh --check || bad=1
 	;;
