@@ -18,8 +18,8 @@
 
 #define PORT 9400
 
-/* A process named @name that listens on @port (and port + 1 when @two) until it is killed. */
-static pid_t listen_as(const char *name, uint16_t port, bool two)
+/* A process named @name that listens on @nr ports from @port on until it is killed. */
+static pid_t listen_many(const char *name, uint16_t port, int nr)
 {
 	int ready[2];
 
@@ -28,7 +28,7 @@ static pid_t listen_as(const char *name, uint16_t port, bool two)
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_NAME, name);
-		for (int i = 0; i <= two; i++) {
+		for (int i = 0; i < nr; i++) {
 			struct sockaddr_in6 a = { .sin6_family = AF_INET6,
 						  .sin6_port = htons((uint16_t)(port + i)) };
 			int on = 1, fd = socket(AF_INET6, SOCK_STREAM, 0);
@@ -46,6 +46,11 @@ static pid_t listen_as(const char *name, uint16_t port, bool two)
 	assert_int_equal(read(ready[0], &c, 1), 1);
 	close(ready[0]);
 	return pid;
+}
+
+static pid_t listen_as(const char *name, uint16_t port, bool two)
+{
+	return listen_many(name, port, 1 + two);
 }
 
 static void stop(pid_t pid)
@@ -213,6 +218,65 @@ static void test_registry_tells_changes_once(void **state)
 	stop(pid);
 }
 
+static void test_registry_full_makes_room_for_what_is_asked_for(void **state)
+{
+	(void)state;
+	CLEANUP(registry_freep) struct registry *r = fresh();
+	pid_t pid = listen_many("many", PORT, SERVICE_MAX + 20);
+	const struct registry_attach a = { .name = "asked", .port = 80 };
+	const struct registry_attach b = { .name = "known", .port = PORT };
+	struct service s;
+	struct problem p;
+
+	assert_int_equal(registry_scan(r, 1), 0);
+	assert_int_equal(registry_count(r), SERVICE_MAX);
+	assert_true(registry_stats(r).refused_full > 0);
+	uint32_t id = registry_by_port(r, PORT)->id;
+	assert_int_equal(registry_attach(r, &a, 2, NULL, &p), 0);
+	assert_int_equal(registry_attach(r, &b, 2, &s, &p), 0);
+	assert_int_equal(s.id, id);
+	assert_true(registry_count(r) <= SERVICE_MAX);
+	assert_non_null(registry_by_name(r, "asked"));
+	assert_int_equal(registry_scan(r, 3), 0);
+	assert_non_null(registry_by_name(r, "asked"));
+	assert_string_equal(registry_by_port(r, PORT)->name, "known");
+	stop(pid);
+
+	/* All attached: nobody is pushed out. */
+	for (unsigned port = 1000; registry_count(r) < SERVICE_MAX || port < 1000 + SERVICE_MAX;
+	     port++) {
+		char name[32];
+		snprintf(name, sizeof(name), "s%u", port);
+		const struct registry_attach more = { .name = name, .port = port };
+		int err = registry_attach(r, &more, 4, NULL, &p);
+		if (!err)
+			continue;
+		assert_int_equal(err, -EPERM);
+		assert_int_equal(p.status, 422);
+	}
+	const struct registry_attach last = { .name = "last", .port = 90 };
+	assert_int_equal(registry_attach(r, &last, 4, NULL, &p), -EPERM);
+	assert_non_null(registry_by_name(r, "asked"));
+}
+
+/* Listeners of short-lived containers come and go for months. */
+static void test_registry_ids_do_not_run_out(void **state)
+{
+	(void)state;
+	CLEANUP(registry_freep) struct registry *r = fresh();
+	const struct registry_attach a = { .name = "brief", .port = PORT };
+	struct service s = { 0 };
+	struct problem p;
+	uint32_t before = 0;
+
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(registry_attach(r, &a, 1, &s, &p), 0);
+		assert_true(s.id > before);
+		before = s.id;
+		assert_int_equal(registry_detach(r, "brief", NULL, &p), 0);
+	}
+}
+
 static void test_proc_stat_survives_hostile_names(void **state)
 {
 	(void)state;
@@ -251,6 +315,8 @@ int main(void)
 		cmocka_unit_test(test_registry_detached_is_not_found_again),
 		cmocka_unit_test(test_registry_refuses_bad_input),
 		cmocka_unit_test(test_registry_tells_changes_once),
+		cmocka_unit_test(test_registry_full_makes_room_for_what_is_asked_for),
+		cmocka_unit_test(test_registry_ids_do_not_run_out),
 		cmocka_unit_test(test_proc_stat_survives_hostile_names),
 	};
 

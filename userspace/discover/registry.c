@@ -59,8 +59,7 @@ void registry_freep(struct registry **r)
 
 struct entry *registry_add(struct registry *r, const char *name, enum service_source source)
 {
-	struct entry *e =
-		r->nr < SERVICE_MAX && r->next_id < SERVICE_ID_MAX ? calloc(1, sizeof(*e)) : NULL;
+	struct entry *e = r->nr < SERVICE_MAX ? calloc(1, sizeof(*e)) : NULL;
 
 	if (!e) {
 		r->stats.refused_full++;
@@ -239,6 +238,18 @@ static struct entry *absorb(struct registry *r, struct entry *e)
 	return keep;
 }
 
+/* What somebody asks for goes before what was only found: the newest such has the least to lose. */
+static void make_room(struct registry *r, const struct registry_attach *a)
+{
+	for (size_t i = r->nr; r->nr == SERVICE_MAX && i-- > 0;) {
+		struct entry *e = r->entries[i];
+		bool meant = a->port && has_port(&e->s, (uint16_t)a->port);
+
+		if (e->s.source == SERVICE_FOUND && !meant)
+			registry_drop(r, e);
+	}
+}
+
 int registry_attach(struct registry *r, const struct registry_attach *a, uint64_t now_ns,
 		    struct service *ret, struct problem *p)
 {
@@ -259,6 +270,7 @@ int registry_attach(struct registry *r, const struct registry_attach *a, uint64_
 		err = check_taken(r, a, p);
 		if (err)
 			return err;
+		make_room(r, a);
 		e = registry_add(r, a->name, SERVICE_BY_PORT);
 		if (!e)
 			return problem_set(p, 422,

@@ -11,7 +11,8 @@
  *
  * Everything read from /proc and the kernel's tables is untrusted: names may
  * hold anything, processes vanish between two reads. The table is bounded by
- * SERVICE_MAX; what does not fit is refused (attach) or counted (found).
+ * SERVICE_MAX: one that is attached takes the place of the newest found one;
+ * what does not fit is refused (attach) or counted (found).
  *
  * Not thread-safe: one thread at a time.
  */

@@ -13,11 +13,13 @@
 #define SKIP_PORTS_MAX 16
 #define PARENTS_MAX 8 /* how far up a process's parents are asked */
 
-/* A listening socket and the processes that hold it. */
+/* A listening socket and the processes that serve it: the holders less those that only keep it, see registry_holders.c. */
 struct listener {
 	uint64_t inode, cgroup_id;
 	uint16_t port;
 	uint16_t nr_pids;
+	uint16_t unheld_scans; /* since a walk last found nobody who holds it */
+	bool changed;          /* holders were added in this scan */
 	pid_t pids[SERVICE_PIDS_MAX];
 };
 
@@ -58,6 +60,12 @@ bool registry_refresh(struct registry *r, struct entry *e);
 
 /** registry_descends() - is @pid one of @s's processes, or the child of one (PARENTS_MAX deep)? */
 bool registry_descends(const struct service *s, pid_t pid);
+
+/** listener_held_by() - is @pid among those who serve it? */
+bool listener_held_by(const struct listener *l, pid_t pid);
+
+/** registry_listener() - of the last dump, by its socket's inode; NULL: none. Borrowed. */
+const struct listener *registry_listener(const struct registry *r, uint64_t inode);
 
 /** registry_dump() - read the listeners and who holds them. 0 or -errno; r->listeners is as it was on failure. */
 int registry_dump(struct registry *r);

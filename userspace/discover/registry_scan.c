@@ -1,114 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the machine says: listeners by one netlink dump, their holders by a walk
- * through /proc that is made only when a listener is there that was not there
- * at the scan before, or a holder has died.
+ * What the machine says, put to services. Who holds which listener is found out
+ * in registry_holders.c.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "discover/registry_internal.h"
 #include "kernel/cgroup.h"
-#include "kernel/sockets.h"
-
-/* ---- listeners and who holds them */
-
-struct dump {
-	struct listener *list;
-	size_t nr;
-};
-
-static int add_listener(void *ctx, const struct socket_entry *s)
-{
-	struct dump *d = ctx;
-
-	if (d->nr < LISTENERS_MAX && s->inode)
-		d->list[d->nr++] = (struct listener){
-			.inode = s->inode,
-			.cgroup_id = s->cgroup_id,
-			.port = s->local_port,
-		};
-	return 0;
-}
-
-static int by_inode(const void *a, const void *b)
-{
-	uint64_t x = ((const struct listener *)a)->inode, y = ((const struct listener *)b)->inode;
-
-	return x < y ? -1 : x > y;
-}
-
-static struct listener *find_inode(struct listener *list, size_t nr, uint64_t inode)
-{
-	const struct listener key = { .inode = inode };
-
-	return bsearch(&key, list, nr, sizeof(*list), by_inode);
-}
-
-static int add_holder(void *ctx, uint64_t inode, pid_t pid)
-{
-	struct dump *d = ctx;
-	struct listener *l = find_inode(d->list, d->nr, inode);
-
-	/* A process may hold it under several descriptors: they come one after the other. */
-	if (l && l->nr_pids < SERVICE_PIDS_MAX && (!l->nr_pids || l->pids[l->nr_pids - 1] != pid))
-		l->pids[l->nr_pids++] = pid;
-	return 0;
-}
-
-/* Holders known from the scan before, all of them still alive. */
-static bool carry_over(struct registry *r, struct listener *l)
-{
-	const struct listener *old = find_inode(r->listeners, r->nr_listeners, l->inode);
-	struct proc_stat st;
-
-	if (!old || !old->nr_pids)
-		return false;
-	for (size_t i = 0; i < old->nr_pids; i++)
-		if (proc_stat(old->pids[i], &st) < 0 || st.state == 'Z')
-			return false;
-	memcpy(l->pids, old->pids, sizeof(l->pids));
-	l->nr_pids = old->nr_pids;
-	return true;
-}
-
-int registry_dump(struct registry *r)
-{
-	CLEANUP(freep) struct listener *list = calloc(LISTENERS_MAX, sizeof(*list));
-	struct dump d = { .list = list };
-	bool walk = false;
-
-	if (!list)
-		return -ENOMEM;
-	int err = sockets_each(true, add_listener, &d);
-	if (err)
-		return err;
-	qsort(d.list, d.nr, sizeof(*d.list), by_inode);
-	for (size_t i = 0; i < d.nr; i++)
-		if (!carry_over(r, &d.list[i]))
-			walk = true;
-	if (walk) {
-		for (size_t i = 0; i < d.nr; i++)
-			d.list[i].nr_pids = 0;
-		err = proc_each_socket(0, add_holder, &d);
-		if (err)
-			return err;
-	}
-	free(r->listeners);
-	r->listeners = TAKE_PTR(list);
-	r->nr_listeners = d.nr;
-	return 0;
-}
 
 /* ---- one service */
-
-static bool holds(const struct listener *l, pid_t pid)
-{
-	for (size_t i = 0; i < l->nr_pids; i++)
-		if (l->pids[i] == pid)
-			return true;
-	return false;
-}
 
 static void add_pid(struct registry *r, struct service *s, pid_t pid)
 {
@@ -135,7 +36,7 @@ static void add_port(struct registry *r, struct service *s, uint16_t port)
 static bool any_pid_holds(const struct service *s, const struct listener *l)
 {
 	for (size_t i = 0; i < s->nr_pids; i++)
-		if (holds(l, s->pids[i]))
+		if (listener_held_by(l, s->pids[i]))
 			return true;
 	return false;
 }
@@ -185,7 +86,7 @@ static void select_pid(struct registry *r, const struct entry *e, struct service
 		add_pid(r, s, e->by_pid);
 		for (size_t i = 0; i < r->nr_listeners; i++) {
 			const struct listener *l = &r->listeners[i];
-			if (!holds(l, e->by_pid))
+			if (!listener_held_by(l, e->by_pid))
 				continue;
 			add_port(r, s, l->port);
 			for (size_t k = 0; k < l->nr_pids; k++)
@@ -295,7 +196,7 @@ static bool is_skipped(const struct registry *r, const struct listener *l)
 	for (size_t i = 0; i < r->nr_ignored; i++)
 		if (r->ignored[i] == l->inode)
 			return true;
-	return !l->nr_pids || holds(l, getpid());
+	return !l->nr_pids || listener_held_by(l, getpid());
 }
 
 /* COMMAND-PORT, with what a name may not hold replaced; the port makes it unique. */
@@ -365,7 +266,7 @@ static void drop_absent(struct registry *r, uint64_t now_ns)
 static void forget_ignored(struct registry *r)
 {
 	for (size_t i = r->nr_ignored; i-- > 0;)
-		if (!find_inode(r->listeners, r->nr_listeners, r->ignored[i]))
+		if (!registry_listener(r, r->ignored[i]))
 			r->ignored[i] = r->ignored[--r->nr_ignored];
 }
 

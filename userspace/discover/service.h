@@ -3,8 +3,8 @@
  * service.h - what a service is: an id in the kernel, a name outside.
  *
  * A service's key is (network namespace or cgroup, port), since two pods may
- * share 8080. Ids start at 1, are never used twice in a daemon's life, and are
- * bounded by SERVICE_ID_MAX; 0 means "nobody we know".
+ * share 8080. Ids start at 1 and are never used twice in a daemon's life (32 bits
+ * last 136 years at one a second); 0 means "nobody we know".
  */
 #ifndef ARCHAIC_SERVICE_H
 #define ARCHAIC_SERVICE_H
@@ -19,7 +19,6 @@
 #define SERVICE_PORTS_MAX 8
 #define SERVICE_PIDS_MAX 64
 #define SERVICE_MAX 256
-#define SERVICE_ID_MAX 4096
 
 enum service_source { SERVICE_BY_PORT, SERVICE_BY_PID, SERVICE_BY_CGROUP, SERVICE_FOUND };
 
