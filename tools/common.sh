@@ -124,7 +124,7 @@ start_services() {
 	AUTH_JWT_SECRET=$(cat "$secret") ARCHAIC_SOCKET=$SOCKET AUTH_SERVICE_URL=$AUTH_URL DB_SERVICE_URL=$DB_URL \
 		PRODUCT_SERVICE_URL=$PRODUCT_URL PAYMENT_SERVICE_URL=$PAYMENT_URL \
 		setsid "$BIN/archaic-supervise" --run-dir "$SERVICES_DIR" --cgroup "$CGROUP_PARENT" \
-		--config "$SERVICES_DIR/supervise.conf" </dev/null >>"$SERVICES_DIR/supervise.log" 2>&1 &
+		--config "$SERVICES_DIR/supervise.conf" --cut "$DAEMON_LOG" --cut "$SERVICES_DIR/supervise.log" </dev/null >>"$SERVICES_DIR/supervise.log" 2>&1 &
 	while read -r name port _; do
 		wait_for 15 service_healthy "$port" || {
 			tail -n 5 "$SERVICES_DIR/supervise.log" "$SERVICES_DIR/$name.log" >&2
@@ -163,6 +163,17 @@ stop_process() {
 	}
 }
 
+# A supervisor that was killed takes its programs with it, but not their cgroups.
+sweep_cgroups() {
+	local v2 name
+	v2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+	[ -n "$v2" ] && [ -d "$v2$CGROUP_PARENT" ] || return 0
+	while read -r name; do
+		[ ! -d "$v2$CGROUP_PARENT/$name" ] || wait_for 5 rmdir "$v2$CGROUP_PARENT/$name" 2>/dev/null || return 1
+	done < <(sed -n 's/^\[\(.*\)\]$/\1/p' "$SERVICES_DIR/supervise.conf" 2>/dev/null)
+	rmdir "$v2$CGROUP_PARENT" 2>/dev/null || true # others may have theirs in it
+}
+
 # The daemon, then what it may have left (a killed one), then the services. Each only if it is there.
 stop_all() {
 	local pid status=0
@@ -176,6 +187,7 @@ stop_all() {
 	if pid=$(supervisor_pid); then
 		stop_process "$pid" 15 || status=1
 	fi
+	sweep_cgroups || status=1
 	rm -f "$DAEMON_PID"
 	return "$status"
 }

@@ -2,6 +2,7 @@
 /* archaic-supervise and archaic-traffic with the real services, in a network namespace of their own. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -84,7 +85,7 @@ static void write_shop(void)
 	write_config(text);
 }
 
-static pid_t start(void)
+static pid_t start_with(const char *option, const char *value)
 {
 	const char *argv[] = { shop_path("archaic-supervise"),
 			       "--run-dir",
@@ -93,10 +94,17 @@ static pid_t start(void)
 			       parent,
 			       "--config",
 			       config,
+			       option,
+			       value,
 			       NULL };
 	const char *env[] = { "ARCHAIC_SOCKET=/nonexistent", NULL };
 
 	return proc_start(log_file, argv, env);
+}
+
+static pid_t start(void)
+{
+	return start_with(NULL, NULL);
 }
 
 static pid_t pid_of(const char *name)
@@ -176,6 +184,48 @@ static void test_supervise_gives_each_its_own_cgroup(void **state)
 		assert_string_equal(is, want);
 	}
 	stop(supervisor);
+}
+
+static bool is_cut(void *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size < 1000;
+}
+
+static void test_supervise_keeps_logs_short(void **state)
+{
+	(void)state;
+	static const off_t full = 32 << 20;
+	char own[80], others[80], old[96];
+	struct stat st;
+	static const char line[] = "appended\n";
+
+	if (!able)
+		skip();
+	write_config("[echo]\ncommand = /bin/sleep 100\n");
+	snprintf(own, sizeof(own), "%s/echo.log", dir);
+	snprintf(others, sizeof(others), "%s/others.log", dir);
+	int fd = open(others, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	assert_true(fd >= 0 && write(fd, line, 9) == 9 && ftruncate(fd, full) == 0);
+	int own_fd = open(own, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	assert_true(own_fd >= 0 && ftruncate(own_fd, full) == 0);
+	close(own_fd);
+
+	pid_t supervisor = start_with("--cut", others);
+	assert_true(wait_true(is_cut, others, 5000) && wait_true(is_cut, own, 5000));
+	assert_int_equal(write(fd, line, 9), 9);
+	close(fd);
+	assert_true(stat(others, &st) == 0 && st.st_size == 9);
+	snprintf(old, sizeof(old), "%s.1", others);
+	assert_true(stat(old, &st) == 0 && st.st_size == full && file_has(old, line));
+	unlink(old);
+	unlink(others);
+	snprintf(old, sizeof(old), "%s.1", own);
+	assert_true(stat(old, &st) == 0 && st.st_size == full);
+	unlink(old);
+	int status = proc_end(supervisor, SIGTERM, 5000);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 struct change {
@@ -369,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_supervise_gives_each_its_own_cgroup),
 		cmocka_unit_test(test_supervise_starts_again_what_was_killed),
 		cmocka_unit_test(test_supervise_backs_off),
+		cmocka_unit_test(test_supervise_keeps_logs_short),
 		cmocka_unit_test(test_supervise_killed_leaves_no_process),
 		cmocka_unit_test(test_supervise_two_of_one_folder_are_refused),
 		cmocka_unit_test(test_supervise_bad_configuration),

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
 #include "tools/supervise/cgroup.h"
+#include "tools/supervise/logfile.h"
 
 #define SUPERVISE_PATH (PATH_MAX + CHILD_NAME_MAX + 16)
 
@@ -139,25 +139,10 @@ int child_remove(const struct child *c)
 	return *c->cgroup ? cgroup_remove(c->cgroup) : 0;
 }
 
-void child_rotate(const struct child *c)
+void child_cut_log(const struct child *c)
 {
-	char path[SUPERVISE_PATH], old[SUPERVISE_PATH];
-	struct stat st;
+	char path[SUPERVISE_PATH];
 
 	path_of(c, ".log", path);
-	path_of(c, ".log.1", old);
-	CLEANUP(closep) int from = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (from < 0 || fstat(from, &st) || st.st_size < CHILD_LOG_MAX)
-		return;
-	CLEANUP(closep) int to =
-		open(old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-	for (off_t left = st.st_size; to >= 0 && left > 0;) {
-		ssize_t n = copy_file_range(from, NULL, to, NULL, (size_t)left, 0);
-		if (n <= 0)
-			break;
-		left -= n;
-	}
-	/* The children hold the file open for appending: it can only be emptied, not replaced. */
-	if (ftruncate(from, 0))
-		return;
+	logfile_cut(path);
 }

@@ -17,7 +17,6 @@
 #define CHILD_NAME_MAX 64
 #define CHILD_ARGS_MAX 64
 #define CHILDREN_MAX 32
-#define CHILD_LOG_MAX (32 << 20) /* bytes; then NAME.log becomes NAME.log.1 */
 
 #define BACKOFF_MIN_NS 100000000ULL
 #define BACKOFF_MAX_NS 5000000000ULL
@@ -52,7 +51,7 @@ void child_died(struct child *c, uint64_t now_ns);
 /** child_remove() - the pid file and the cgroup, after the last death. 0 or -errno. */
 int child_remove(const struct child *c);
 
-/** child_rotate() - keep the log file bounded; what is written while it is copied may be lost. */
-void child_rotate(const struct child *c);
+/** child_cut_log() - keep NAME.log bounded, see logfile.h. */
+void child_cut_log(const struct child *c);
 
 #endif

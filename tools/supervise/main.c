@@ -22,14 +22,18 @@
 #include "tools/supervise/cgroup.h"
 #include "tools/supervise/child.h"
 #include "tools/supervise/config.h"
+#include "tools/supervise/logfile.h"
 
 /* A service finishes what it has begun for up to 5 s. */
 #define STOP_GRACE_NS (8 * NSEC_PER_SEC)
 #define KILL_GRACE_NS (2 * NSEC_PER_SEC)
 #define HOUSEKEEPING_NS (5 * NSEC_PER_SEC)
+#define CUT_MAX 8
 
 struct supervisor {
 	const char *run_dir, *cgroup_parent, *name, *config;
+	const char *cut[CUT_MAX]; /* files of others that are kept bounded too */
+	size_t nr_cut;
 	bool help;
 	struct child children[CHILDREN_MAX];
 	size_t nr;
@@ -39,10 +43,11 @@ struct supervisor {
 };
 
 static const char usage[] =
-	"usage: archaic-supervise --run-dir DIR [--cgroup PARENT] [--name NAME] -- PROGRAM [ARG...]\n"
-	"       archaic-supervise --run-dir DIR [--cgroup PARENT] --config FILE\n\n"
+	"usage: archaic-supervise --run-dir DIR [OPTION...] [--name NAME] -- PROGRAM [ARG...]\n"
+	"       archaic-supervise --run-dir DIR [OPTION...] --config FILE\n\n"
 	"  --run-dir DIR    NAME.pid, NAME.log and supervise.pid go there\n"
 	"  --cgroup PARENT  below the cgroup v2 mount; default /archaic; each program gets PARENT/NAME\n"
+	"  --cut FILE       keep this log short too (up to 8): at 32 MiB it becomes FILE.1, as NAME.log does\n"
 	"  --name NAME      default: the program's file name\n"
 	"  --config FILE    several: [NAME] sections with command = PROGRAM ARG...\n\n"
 	"What dies is started again after 100 ms, doubling to 5 s; after 10 s up, from 100 ms again.\n"
@@ -54,6 +59,7 @@ static int read_options(int argc, char **argv, struct supervisor *s)
 {
 	static const struct option longs[] = { { "run-dir", required_argument, NULL, 'r' },
 					       { "cgroup", required_argument, NULL, 'c' },
+					       { "cut", required_argument, NULL, 'l' },
 					       { "name", required_argument, NULL, 'n' },
 					       { "config", required_argument, NULL, 'f' },
 					       { "help", no_argument, NULL, 'h' },
@@ -66,6 +72,8 @@ static int read_options(int argc, char **argv, struct supervisor *s)
 			s->run_dir = optarg;
 		else if (c == 'c')
 			s->cgroup_parent = optarg;
+		else if (c == 'l' && s->nr_cut < CUT_MAX)
+			s->cut[s->nr_cut++] = optarg;
 		else if (c == 'n')
 			s->name = optarg;
 		else if (c == 'f')
@@ -276,6 +284,14 @@ static void on_signal(struct supervisor *s, int sfd, uint64_t now_ns)
 		}
 }
 
+static void cut_logs(const struct supervisor *s)
+{
+	for (size_t i = 0; i < s->nr; i++)
+		child_cut_log(&s->children[i]);
+	for (size_t i = 0; i < s->nr_cut; i++)
+		logfile_cut(s->cut[i]);
+}
+
 static void run(struct supervisor *s, int sfd)
 {
 	uint64_t housekeeping_ns = 0;
@@ -288,8 +304,7 @@ static void run(struct supervisor *s, int sfd)
 			s->deadline_ns = UINT64_MAX;
 		}
 		if (now_ns >= housekeeping_ns) {
-			for (size_t i = 0; i < s->nr; i++)
-				child_rotate(&s->children[i]);
+			cut_logs(s);
 			housekeeping_ns = now_ns + HOUSEKEEPING_NS;
 		}
 		struct pollfd p = { .fd = sfd, .events = POLLIN };
