@@ -121,6 +121,7 @@ start_services() {
 	done < <(service_list) >"$SERVICES_DIR/supervise.conf"
 	secret=$SERVICES_DIR/auth.secret
 	[ -s "$secret" ] || (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$secret")
+	# shellcheck disable=SC2094 # it keeps its own output short
 	AUTH_JWT_SECRET=$(cat "$secret") ARCHAIC_SOCKET=$SOCKET AUTH_SERVICE_URL=$AUTH_URL DB_SERVICE_URL=$DB_URL \
 		PRODUCT_SERVICE_URL=$PRODUCT_URL PAYMENT_SERVICE_URL=$PAYMENT_URL \
 		setsid "$BIN/archaic-supervise" --run-dir "$SERVICES_DIR" --cgroup "$CGROUP_PARENT" \
