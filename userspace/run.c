@@ -18,7 +18,6 @@
 #include "run_pages.h"
 
 #define EXIT_FAILED 1
-#define EXIT_KERNEL 5
 
 /*
  * An abstract socket belongs to a network namespace and goes with its holder, also

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/util.h"
@@ -62,20 +64,25 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Words after "archaic-ebpf", ended by NULL. */
-static int run(const char *const *words)
+/* Words after "archaic-ebpf", ended by NULL. @more: of the environment, "NAME=value", or NULL. */
+static int run_to(const char *const *words, const char *more, FILE *o, FILE *e)
 {
 	char *argv[24] = { (char *)"archaic-ebpf" };
-	char env[96], *const envs[] = { env, NULL };
+	char env[96], *const envs[] = { env, (char *)more, NULL };
 	int argc = 1;
 
 	while (words[argc - 1])
 		argv[argc] = (char *)words[argc - 1], argc++;
 	snprintf(env, sizeof(env), "ARCHAIC_RUN_DIR=%s", folder);
+	return cli_main(argc, argv, envs, o, e);
+}
+
+static int run(const char *const *words)
+{
 	free(out);
 	free(err);
 	FILE *o = open_memstream(&out, &out_len), *e = open_memstream(&err, &err_len);
-	int status = cli_main(argc, argv, envs, o, e);
+	int status = run_to(words, NULL, o, e);
 	fclose(o);
 	fclose(e);
 	return status;
@@ -130,6 +137,104 @@ static void test_cmdline_prints_the_interfaces_own_objects(void **state)
 	assert_int_equal(CLI("inject", "db", "timeout", "--json"), CLI_DONE);
 	CLEANUP(json_freep) cJSON *fault = cJSON_Parse(out);
 	assert_string_equal(json_str(fault, "id"), "f-db");
+}
+
+/* One document, whatever there is to say. */
+static void test_cmdline_json_is_one_document(void **state)
+{
+	static const char *const changes[][8] = {
+		{ "attach", "x", "--port", "1", "--json" },
+		{ "inject", "db", "timeout", "--dry-run", "--json" },
+		{ "reset", "db", "--json" },
+		{ "reset", "f-db", "--json" },
+		{ "reset", "db", "--dry-run", "--json" },
+		{ "faults", "types", "--json" },
+		{ "faults", "--all", "--json" },
+		{ "services", "db", "--json" },
+		{ "incidents", "i-0001", "--json" },
+		{ "incidents", "approve", "i-0001", "--json" },
+		{ "incidents", "reject", "i-0001", "--json" },
+		{ "mode", "observe", "--json" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		const char *end = NULL;
+		if (run(changes[i]))
+			fail_msg("%s %s: %s", changes[i][0], changes[i][1], err);
+		CLEANUP(json_freep) cJSON *j = cJSON_ParseWithOpts(out, &end, false);
+		if (!cJSON_IsObject(j) || strcmp(end, "\n") != 0)
+			fail_msg("%s %s --json: %s", changes[i][0], changes[i][1], out);
+	}
+	/* Nothing to show, and no words in its place. */
+	assert_int_equal(CLI("detach", "db", "--json"), CLI_DONE);
+	assert_string_equal(out, "");
+	assert_int_equal(CLI("incidents", "report", "i-0001", "--json"), CLI_USAGE);
+	assert_says(err, "incidents i-0001 --json");
+}
+
+static void test_cmdline_tells_a_script_why(void **state)
+{
+	static const struct {
+		int http, status;
+	} cases[] = {
+		{ 400, CLI_USAGE },  { 401, CLI_FAILED },  { 403, CLI_FAILED }, { 404, CLI_FAILED },
+		{ 409, CLI_FAILED }, { 422, CLI_REFUSED }, { 500, CLI_FAILED }, { 503, CLI_UNABLE },
+	};
+	char said[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake.refuse = cases[i].http;
+		assert_int_equal(CLI("inject", "db", "timeout"), cases[i].status);
+		snprintf(said, sizeof(said), "refused with %d", cases[i].http);
+		assert_says(err, said);
+		assert_string_equal(out, "");
+	}
+}
+
+/* What a terminal gets; @more as for run_to(). */
+static void run_on_terminal(const char *more, char *text, size_t size)
+{
+	static const char *const words[] = { "services", NULL };
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master), 0);
+	assert_int_equal(unlockpt(master), 0);
+	FILE *slave = fopen(ptsname(master), "r+e");
+	assert_non_null(slave);
+	assert_int_equal(run_to(words, more, slave, slave), CLI_DONE);
+	ssize_t n = read(master, text, size - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	fclose(slave);
+	close(master);
+}
+
+static void test_cmdline_colours_only_where_wanted(void **state)
+{
+	char text[4096];
+
+	(void)state;
+	run_on_terminal(NULL, text, sizeof(text));
+	assert_says(text, "\033[1mSERVICE");
+	run_on_terminal("NO_COLOR=1", text, sizeof(text));
+	assert_says(text, "SERVICE");
+	assert_null(strchr(text, '\033'));
+	/* Set to nothing is not set. */
+	run_on_terminal("NO_COLOR=", text, sizeof(text));
+	assert_says(text, "\033[1m");
+}
+
+static void test_cmdline_fails_where_its_words_are_lost(void **state)
+{
+	static const char *const words[] = { "services", "--json", NULL };
+	CLEANUP(fclosep) FILE *full = fopen("/dev/full", "we");
+
+	(void)state;
+	assert_non_null(full);
+	assert_int_equal(run_to(words, NULL, full, stderr), CLI_FAILED);
 }
 
 static void test_cmdline_changes_things(void **state)
@@ -307,6 +412,10 @@ static void test_cmdline_resets_all_without_a_daemon(void **state)
 	server = NULL;
 	assert_int_equal(CLI("reset", "--all"), CLI_DONE);
 	assert_says(out, "no daemon answers on");
+	assert_int_equal(CLI("reset", "--all", "--json"), CLI_DONE);
+	CLEANUP(json_freep) cJSON *j = cJSON_Parse(out);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(j, "items")), 0);
+	assert_true(cJSON_IsArray(cJSON_GetObjectItem(j, "recovered")));
 	assert_int_equal(CLI("reset", "db"), CLI_NO_DAEMON);
 }
 
@@ -317,6 +426,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_cmdline_prints_tables),
 		CASE(test_cmdline_prints_the_interfaces_own_objects),
+		CASE(test_cmdline_json_is_one_document),
+		CASE(test_cmdline_tells_a_script_why),
+		CASE(test_cmdline_colours_only_where_wanted),
+		CASE(test_cmdline_fails_where_its_words_are_lost),
 		CASE(test_cmdline_changes_things),
 		CASE(test_cmdline_says_what_is_wrong),
 		CASE(test_cmdline_help_ends_with_examples),

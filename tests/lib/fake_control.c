@@ -159,6 +159,8 @@ static int arm(void *ctx, const struct caller *who, const struct control_arm *wh
 	struct fake_control *f = ctx;
 	const char *unknown = json_unknown(what->body, fields);
 
+	if (f->refuse)
+		return problem_set(p, f->refuse, "refused with %d", f->refuse);
 	if (unknown)
 		return problem_parameter(p, 400, unknown, "given", "left out");
 	if (strcmp(json_str(what->body, "type"), "timeout") != 0)

@@ -24,6 +24,7 @@ struct fake_control {
 	char service[SERVICE_NAME_MAX], id[CONTROL_ID_MAX], action[64], why[256], mode[16];
 	bool dry_run, all; /* the last disarm_all was for every service */
 	bool broken;       /* every reading function fails without a reason */
+	int refuse;        /* arming is answered with this status; 0: it is not */
 };
 
 /* The one that rigs use. */

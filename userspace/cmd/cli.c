@@ -97,11 +97,11 @@ const struct cli_command *cli_commands(size_t *nr)
 	return commands;
 }
 
-static const char *env_get(char *const *env, const char *name)
+const char *cli_env(const struct cli *c, const char *name)
 {
 	size_t len = strlen(name);
 
-	for (; env && *env; env++)
+	for (char *const *env = c->env; env && *env; env++)
 		if (!strncmp(*env, name, len) && (*env)[len] == '=' && (*env)[len + 1])
 			return *env + len + 1;
 	return NULL;
@@ -110,10 +110,10 @@ static const char *env_get(char *const *env, const char *name)
 static int find_places(struct cli *c)
 {
 	const char *dir = cli_option(c, "run-dir") ?:
-		env_get(c->env, "ARCHAIC_RUN_DIR") ?:
+		cli_env(c, "ARCHAIC_RUN_DIR")      ?:
 						     "/run/archaic-ebpf";
 	/* A run dir that was said means the socket in it, whatever the environment says. */
-	const char *elsewhere = cli_option(c, "run-dir") ? NULL : env_get(c->env, "ARCHAIC_SOCKET");
+	const char *elsewhere = cli_option(c, "run-dir") ? NULL : cli_env(c, "ARCHAIC_SOCKET");
 	const char *socket = cli_option(c, "socket") ?: elsewhere;
 	int n = snprintf(c->run_dir, sizeof(c->run_dir), "%s", dir);
 

@@ -67,6 +67,9 @@ const struct cli_command *cli_commands(size_t *nr);
 /** cli_option() - the option's value ("" for a flag that was given), NULL when it was not. */
 const char *cli_option(const struct cli *c, const char *name);
 
+/** cli_env() - a variable of the environment that cli_main() got; NULL where it is missing or empty. */
+const char *cli_env(const struct cli *c, const char *name);
+
 /** cli_complain() - "archaic-ebpf COMMAND: text" on stderr. Returns @status, so that "return cli_complain(…)" reads well. */
 int cli_complain(struct cli *c, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
@@ -120,7 +123,7 @@ void table_num(struct cli_table *t, const cJSON *object, const char *name, const
 /** table_print() - print and free. @colour: bold heads. */
 void table_print(struct cli_table *t, FILE *to, bool colour);
 
-/** cli_colour() - is stdout a terminal, and NO_COLOR not set? */
+/** cli_colour() - is the output a terminal, and NO_COLOR not set (https://no-color.org)? */
 bool cli_colour(const struct cli *c);
 
 /* ---- the commands */

@@ -123,6 +123,11 @@ static int report(struct cli *c, const char *id)
 	CLEANUP(freep) char *text = NULL;
 	char target[256];
 
+	if (c->json)
+		return cli_complain(
+			c, CLI_USAGE,
+			"a report is Markdown; the record as JSON: archaic-ebpf incidents %s --json",
+			id);
 	snprintf(target, sizeof(target), "/v1/incidents/%s/report", id);
 	int status = cli_call_text(c, target, &text);
 	if (status)

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "cmd/cmd.h"
 #include "fault/fault.h"
+#include "serve/repair.h"
 
 #define SAYS_MAX 4096
 
@@ -19,7 +20,7 @@ static void say_ended(struct cli *c, const cJSON *list)
 }
 
 /* What a daemon that is dead, stopped or deaf left: by the journal and by our own marks, with no daemon's help. */
-static int recover(struct cli *c)
+static int recover(struct cli *c, cJSON *sentences)
 {
 	char says[SAYS_MAX] = "", *rest = says;
 	int undone;
@@ -28,9 +29,14 @@ static int recover(struct cli *c)
 		return cli_complain(c, CLI_FAILED,
 				    "only root can undo what a dead daemon left; say it with sudo");
 	undone = faults_recover(c->run_dir, says, sizeof(says));
-	for (char *line; (line = strsep(&rest, "\n"));)
-		if (*line && !c->json)
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		if (!*line)
+			continue;
+		text_repair_terminal(line);
+		cJSON_AddItemToArray(sentences, cJSON_CreateString(line));
+		if (!c->json)
 			cli_say(c, "%s\n", line);
+	}
 	if (undone < 0)
 		return cli_complain(c, CLI_FAILED, "something could not be undone: %s",
 				    strerror(-undone));
@@ -39,6 +45,7 @@ static int recover(struct cli *c)
 	return CLI_DONE;
 }
 
+/* --json: the daemon's list of the faults that were ended (empty without one), and what was "recovered" beside it. */
 static int reset_all(struct cli *c)
 {
 	CLEANUP(json_freep) cJSON *list = NULL;
@@ -46,13 +53,19 @@ static int reset_all(struct cli *c)
 
 	if (cli_daemon_there(c)) {
 		status = cli_call(c, "DELETE", "/v1/faults", NULL, &list);
-		if (!status && !cli_show(c, list))
+		if (!status && !c->json)
 			say_ended(c, list);
 	} else if (!c->json) {
 		cli_say(c, "no daemon answers on %s\n", c->socket);
 	}
+	if (!list) {
+		list = cJSON_CreateObject();
+		cJSON_AddArrayToObject(list, "items");
+	}
 	/* Whatever the daemon said, and above all when it said nothing. */
-	return recover(c) ?: status;
+	int recovered = recover(c, cJSON_AddArrayToObject(list, "recovered"));
+	cli_show(c, list);
+	return recovered ?: status;
 }
 
 static int preview(struct cli *c, const char *target)

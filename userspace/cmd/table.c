@@ -134,7 +134,5 @@ void table_print(struct cli_table *t, FILE *to, bool colour)
 
 bool cli_colour(const struct cli *c)
 {
-	const char *no = getenv("NO_COLOR");
-
-	return isatty(fileno(c->out)) && !(no && *no);
+	return isatty(fileno(c->out)) && !cli_env(c, "NO_COLOR");
 }
