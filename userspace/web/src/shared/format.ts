@@ -60,11 +60,14 @@ export function span(s: Maybe): string {
 	const two = (n: number) => String(n).padStart(2, '0');
 	if (whole < 60)
 		return `${whole}${NARROW}s`;
+	/* The larger unit, and the smaller one where it is not nothing. */
+	const pair = (a: number, large: string, b: number, small: string) =>
+		`${a}${NARROW}${large}${b ? `${NARROW}${two(b)}${NARROW}${small}` : ''}`;
 	if (whole < 3600)
-		return `${Math.floor(whole / 60)}${NARROW}min${NARROW}${two(whole % 60)}${NARROW}s`;
+		return pair(Math.floor(whole / 60), 'min', whole % 60, 's');
 	if (whole < 86_400)
-		return `${Math.floor(whole / 3600)}${NARROW}h${NARROW}${two(Math.floor((whole % 3600) / 60))}${NARROW}min`;
-	return `${Math.floor(whole / 86_400)}${NARROW}d${NARROW}${Math.floor((whole % 86_400) / 3600)}${NARROW}h`;
+		return pair(Math.floor(whole / 3600), 'h', Math.floor((whole % 3600) / 60), 'min');
+	return pair(Math.floor(whole / 86_400), 'd', Math.floor((whole % 86_400) / 3600), 'h');
 }
 
 /** seconds() - with tenths, for what happened after an onset. */

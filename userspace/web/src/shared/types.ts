@@ -62,55 +62,11 @@ export interface Action {
 	undo?: string;
 }
 
-export interface Sample {
-	t: number;
-	services: Service[];
-	edges: Edge[];
-}
-
-export interface Series {
-	service: string;
-	from: number;
-	to: number;
-	step_s: number;
-	series: {metric: string; unit?: string; values: (number | null)[]}[];
-	heat?: {bounds_ms: number[]; counts: (number[] | null)[]} | null;
-}
-
-export interface Load {
-	id: string;
-	shape: string;
-	state: 'running' | 'passed' | 'failed' | 'stopped' | 'error';
-	with_failures?: boolean;
-	started_at?: string;
-	ends_at?: string | null;
-	remaining_s?: number | null;
-	vus?: number;
-	rate_per_s?: number | null;
-	requests?: number;
-	errors?: number;
-	error_ratio?: number | null;
-	latency_ms?: {p50?: number | null; p90?: number | null; p99?: number | null} | null;
-	checks?: {name: string; ok: number; fails: number}[];
-	thresholds?: {expr: string; ok: boolean}[];
-	says?: string;
-}
-
-export interface LoadShape {
-	shape: string;
-	says?: string;
-	duration_s?: number;
-	vus?: number;
-	available?: boolean;
-	why?: string;
-}
-
-export interface AuditEntry {
-	at?: string;
-	who?: string;
-	what?: string;
-	answer?: string;
-}
+export type Sample = Schemas['EventSample'];
+export type Series = Schemas['Series'];
+export type Load = Schemas['Load'];
+export type LoadShapes = Schemas['LoadShapeList'];
+export type AuditEntry = Schemas['AuditEntry'];
 
 export const OPEN_STATES = ['open', 'planned', 'awaiting_approval', 'acting', 'verifying'];
 export const is_open = (i: Incident) => OPEN_STATES.includes(i.state);

@@ -18,11 +18,11 @@ export function start_clock(): void {
 }
 
 /** The connection in a word. */
-export function LinkState({step = 1}: {step?: number}) {
+export function LinkState() {
 	const {state, since} = link.value;
 	const text =
 		state === 'live'
-			? `live, every ${step} s`
+			? 'live'
 			: state === 'connecting'
 				? 'connecting…'
 				: `lost since ${clock(since)}`;
