@@ -96,6 +96,8 @@ BIN := $(if $(wildcard userspace/main.c),$(B)/bin/archaic-ebpf)
 BLIND_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_blind.c))
 TEST_SRC := $(filter-out %.bpf.c,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/host/test_*.c)))
 TEST_BIN := $(filter-out $(BLIND_BIN),$(TEST_SRC:%.c=$(B)/%))
+# The load generator is a library too: tests drive it, and drive others with it.
+LOAD_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out %/main.c,$(sort $(wildcard tools/load/*.c))))
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
 MAN := $(sort $(wildcard userspace/man/*.[1-8] services/*/*.[1-8] tools/*/*.[1-8]))
 
@@ -178,6 +180,7 @@ $(B)/obj/%.o: %.c $(B)/flags.stamp
 
 # Its text is taken in by the assembler, which -MMD does not see.
 $(B)/obj/userspace/serve/openapi_blob.o: userspace/serve/openapi.json
+$(B)/obj/tools/load/shape.o: tools/load/shapes.json
 
 # Tests see their own library, by name.
 $(B)/obj/tests/%.o: override CPPFLAGS += -Itests/lib
@@ -194,12 +197,14 @@ BLIND_OBJ := $(filter-out $(filter-out %/fault_spawn.o,$(filter $(B)/obj/userspa
 $(B)/libarchaic.a: $(LIB_OBJ)
 $(B)/libservice.a: $(SERVICE_LIB_OBJ)
 $(B)/libtest.a: $(TEST_LIB_OBJ)
+$(B)/libload.a: $(LOAD_OBJ)
 $(B)/libblind.a: $(BLIND_OBJ)
 $(B)/%.stamp: FORCE
 	$(call stamp,$(OBJECTS))
 $(B)/libarchaic.stamp: OBJECTS := $(LIB_OBJ)
 $(B)/libservice.stamp: OBJECTS := $(SERVICE_LIB_OBJ)
 $(B)/libtest.stamp: OBJECTS := $(TEST_LIB_OBJ)
+$(B)/libload.stamp: OBJECTS := $(LOAD_OBJ)
 $(B)/libblind.stamp: OBJECTS := $(BLIND_OBJ)
 $(B)/%.a: $(B)/%.stamp
 	$(say) AR $@
@@ -221,7 +226,7 @@ $(SERVICE_BIN): $(B)/bin/%-service: $$(addsuffix .o,$$(basename $$(addprefix $(B
 	$(call link)
 $(TOOL_BIN): $(B)/bin/archaic-%: $$(addsuffix .o,$$(basename $$(addprefix $(B)/obj/,$$(sort $$(wildcard tools/%/*.c))))) $(B)/libarchaic.a
 	$(call link)
-$(TEST_BIN): $(B)/%: $(B)/obj/%.o $(B)/libtest.a $(B)/libservice.a $(B)/libarchaic.a
+$(TEST_BIN): $(B)/%: $(B)/obj/%.o $(B)/libtest.a $(B)/libload.a $(B)/libservice.a $(B)/libarchaic.a
 	$(call link,-lcmocka)
 # Whole archive: one call into the injector, from any object, and this does not link.
 $(BLIND_BIN): $(B)/%: $(B)/obj/%.o $(B)/libblind.a
