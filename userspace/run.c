@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "kernel/probe.h"
-#include "run_daemon.h"
+#include "run_live.h"
 #include "run_pages.h"
 
 #define EXIT_FAILED 1
@@ -153,7 +153,7 @@ static void on_incident(void *ctx, const struct incident *i)
 	const struct cause *root = incident_root(i);
 	const struct incident_event *e = i->nr_timeline ? &i->timeline[i->nr_timeline - 1] : NULL;
 
-	(void)ctx;
+	live_incident(ctx, i);
 	log_info("incident %s is %s, root cause %s: %s", i->id, incident_state_name(i->state),
 		 root ? root->name : "unknown", e ? e->text : "");
 }
@@ -259,6 +259,7 @@ static int open_loop(struct daemon *d)
 static void close_all(struct daemon *d)
 {
 	server_stop(d->server);
+	live_close(d);
 	worker_stop(d);
 	engine_free(d->engine);
 	facts_free(d->facts);
@@ -291,7 +292,7 @@ static int open_all(struct daemon *d)
 	probe_cached();
 	open_store(d);
 	open_observer(d);
-	err = open_registry(d) ?: open_detection(d) ?: open_engine(d);
+	err = live_open(d) ?: open_registry(d) ?: open_detection(d) ?: open_engine(d);
 	if (err) {
 		log_error("cannot start: %s", strerror(-err));
 		return err;

@@ -37,6 +37,7 @@
 #define RATE_WINDOW_NS (5ULL * 1000000000ULL)
 
 struct daemon;
+struct live;
 
 /* One thread that does what is slow, in the order given. */
 struct worker {
@@ -75,10 +76,11 @@ struct daemon {
 	sd_event_source *timer;
 	uint64_t tick_ns; /* the period now */
 	uint64_t next_scan_ns;
-	bool warm;           /* the baselines were full once */
+	bool warm; /* the baselines were full once, and the diagnosis knew what is usual */
 	uint64_t late_ticks; /* came more than a period late */
 	uint64_t failed_reads;
 
+	struct live *live;     /* what the pages follow, see run_live.h */
 	struct recent *recent; /* the last RATE_WINDOW_NS, for people */
 	struct verdict verdicts[SERVICE_MAX];
 	size_t nr_verdicts;
@@ -127,6 +129,7 @@ extern const struct control_ops daemon_ops;
 cJSON *view_health(struct daemon *d);
 cJSON *view_service(struct daemon *d, const struct service *s);
 cJSON *view_graph(struct daemon *d);
+cJSON *view_edges(const struct daemon *d);
 cJSON *view_scores(struct daemon *d);
 
 /** view_degradation() - 0: all works; 1: some detail is missing; 2: tasks or requests in flight are; 3: nothing is observed. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "run_daemon.h"
+#include "run_live.h"
 #include "run_ops.h"
 #include "serve/doctor.h"
 
@@ -346,4 +346,13 @@ const struct control_ops daemon_ops = {
 	.set_mode = op_set_mode,
 	.doctor = op_doctor,
 	.metrics = op_metrics,
+	.series = op_series,
+	.events = op_events,
+	.load_shapes = op_load_shapes,
+	.loads = op_loads,
+	.load = op_load,
+	.load_start = op_load_start,
+	.load_stop = op_load_stop,
+	.audit = op_audit,
+	.acted = op_acted,
 };

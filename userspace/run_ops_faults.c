@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "run_live.h"
 #include "run_ops.h"
 
 struct fault_list {
@@ -82,6 +83,7 @@ int op_arm(void *ctx, const struct caller *who, const struct control_arm *what, 
 	if (!what->dry_run) {
 		log_as(s->name, LOG_LEVEL_WARNING, NULL, "%s", f.log);
 		log_info("%s armed fault %s on %s: %s", ops_who(who), f.id, s->name, f.says);
+		live_fault(d, &f);
 		/* A fault on the root cgroup itself runs after our programs: look behind it again. */
 		if (d->observer && !strcmp(s->cgroup, "/"))
 			observer_reattach(d->observer);
@@ -102,6 +104,7 @@ int op_disarm(void *ctx, const struct caller *who, const char *id, cJSON **ret, 
 	if (err)
 		return err;
 	log_info("%s reset fault %s on %s", ops_who(who), f.id, f.req.service);
+	live_fault(d, &f);
 	return ops_give(fault_json(&f, clock_boot_ns()), ret);
 }
 
@@ -143,6 +146,7 @@ int op_disarm_all(void *ctx, const struct caller *who, const char *service, cJSO
 			continue;
 		cJSON_AddItemToArray(items, fault_json(&f, clock_boot_ns()));
 		log_info("%s reset fault %s on %s", ops_who(who), f.id, f.req.service);
+		live_fault(d, &f);
 	}
 	return ops_give(j, ret);
 }

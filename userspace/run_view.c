@@ -254,22 +254,27 @@ static cJSON *edge_json(const struct daemon *d, const struct edge_sample *e, dou
 	return j;
 }
 
-cJSON *view_graph(struct daemon *d)
+cJSON *view_edges(const struct daemon *d)
 {
-	cJSON *j = cJSON_CreateObject();
-	cJSON *nodes = cJSON_AddArrayToObject(j, "nodes");
-	cJSON *edges = cJSON_AddArrayToObject(j, "edges");
-	const struct service *s;
-
-	for (size_t i = 0; (s = registry_at(d->registry, i)); i++)
-		cJSON_AddItemToArray(nodes, view_service(d, s));
-
+	cJSON *edges = cJSON_CreateArray();
 	struct edge_sample *list = calloc(EDGES_MAX, sizeof(*list));
 	double span_s;
 	size_t nr = list ? recent_edges(d->recent, list, EDGES_MAX, &span_s) : 0;
 	for (size_t i = 0; i < nr; i++)
 		cJSON_AddItemToArray(edges, edge_json(d, &list[i], span_s));
 	free(list);
+	return edges;
+}
+
+cJSON *view_graph(struct daemon *d)
+{
+	cJSON *j = cJSON_CreateObject();
+	cJSON *nodes = cJSON_AddArrayToObject(j, "nodes");
+	const struct service *s;
+
+	for (size_t i = 0; (s = registry_at(d->registry, i)); i++)
+		cJSON_AddItemToArray(nodes, view_service(d, s));
+	cJSON_AddItemToObject(j, "edges", view_edges(d));
 	return j;
 }
 

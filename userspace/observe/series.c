@@ -330,6 +330,8 @@ static void settle(const struct gather *g, struct series_window *w, size_t i)
 		if (g->weights[m] > 0)
 			w->values[m][i] =
 				(float)(how[m] == HIGHEST ? g->sum[m] : g->sum[m] / g->weights[m]);
+	/* Whole, as it was before it was encoded. */
+	w->values[SERIES_IN_FLIGHT][i] = roundf(w->values[SERIES_IN_FLIGHT][i]);
 	memcpy(w->heat[i], g->heat, sizeof(g->heat));
 	w->heat_known[i] = true;
 }

@@ -149,14 +149,6 @@ bool events_wanted(struct events *e, uint64_t now_ns)
 	return yes;
 }
 
-void events_skip(struct events *e)
-{
-	pthread_mutex_lock(&e->lock);
-	e->valid = e->next;
-	e->sample = 0;
-	pthread_mutex_unlock(&e->lock);
-}
-
 /* ---- listeners */
 
 /* What is told first to one whose last id is gone; its id is that of the newest frame, so that it is not told again. */

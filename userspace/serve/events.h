@@ -68,11 +68,9 @@ int events_publish(struct events *e, const char *type, const char *json);
 /**
  * events_wanted() - is it worth making samples? Yes while somebody listens, and for
  * EVENTS_LINGER_NS after: then a lost connection finds them when it comes back.
+ * Who comes later than that is told to read everything anew.
  */
 bool events_wanted(struct events *e, uint64_t now_ns);
-
-/** events_skip() - samples were not made: whoever comes back from before now cannot catch up. */
-void events_skip(struct events *e);
 
 /**
  * events_open() - listen from now on, or from after @last_id.

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "serve/act.h"
 #include "serve/idempotency.h"
 
 struct router {
@@ -296,6 +297,7 @@ static void answer(struct router *r, const struct inbound *req, struct reply *re
 	snprintf(target, sizeof(target), "%s", req->target);
 	if (dispatch(&x, target))
 		reply_problem(reply, &x.problem);
+	act_tell(&x);
 	cJSON_Delete(x.body);
 }
 
