@@ -18,14 +18,19 @@
 
 static struct {
 	const char *service, *token;
+	bool bad_data;
 	struct dependency daemon, daemon_health;
 } g;
 
 static const char *const parameters[] = { "type", "intensity", "probability", "duration", NULL };
 
-int forward_init(const char *service, const char *socket, const char *token)
+/* Of the daemon's faults, those that this address has; the last only where there is data to spoil. */
+static const char *const types[] = { "timeout", "error", "cpu", "crash", "bad_data" };
+
+int forward_init(const char *service, const char *socket, const char *token, bool bad_data)
 {
 	g.service = service;
+	g.bad_data = bad_data;
 	g.token = token;
 	return dependency_init(&g.daemon, "archaic-ebpf", "http://localhost", socket ?: FORWARD_SOCKET, ARM_TIMEOUT_MS) ?:
 		dependency_init(&g.daemon_health, "archaic-ebpf", "http://localhost",
@@ -190,6 +195,14 @@ static int add_duration(struct request *rq, const cJSON *body, cJSON *fault)
 	return 0;
 }
 
+static bool known_type(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types) - !g.bad_data; i++)
+		if (!strcmp(types[i], type))
+			return true;
+	return false;
+}
+
 static int add_type(struct request *rq, const cJSON *body, cJSON *fault)
 {
 	char text[96] = "";
@@ -198,9 +211,10 @@ static int add_type(struct request *rq, const cJSON *body, cJSON *fault)
 	int status = parameter(rq, body, "type", text, sizeof(text), &given);
 	if (status)
 		return status;
-	if (!*text)
-		return reply_parameter(rq, "type", "missing",
-				       "timeout, error, cpu, crash, or bad_data (on db)");
+	if (!known_type(text))
+		return reply_parameter(rq, "type", given ? text : "missing",
+				       g.bad_data ? "timeout, error, cpu, crash or bad_data" :
+						    "timeout, error, cpu or crash");
 	cJSON_AddStringToObject(fault, "service", "self");
 	cJSON_AddStringToObject(fault, "slot", "inject-failure");
 	cJSON_AddStringToObject(fault, "type", text);
@@ -239,6 +253,16 @@ static int no_daemon(struct request *rq, const struct answer *a)
 		g.daemon.unix_path, a->why);
 }
 
+/* The daemon refuses a parameter under its own name of it: say the name that it was given under. */
+static void rename_parameter(char *text)
+{
+	static const char theirs[] = "duration_s";
+
+	for (char *at = text; at && (at = strstr(at, theirs));)
+		memmove(at + strlen(theirs) - 2, at + strlen(theirs),
+			strlen(at + strlen(theirs)) + 1);
+}
+
 /* The daemon's answer as it stands, problem documents included. */
 static int relay(struct request *rq, const struct answer *a, int status)
 {
@@ -246,6 +270,8 @@ static int relay(struct request *rq, const struct answer *a, int status)
 		return no_daemon(rq, a);
 	if (a->result != CALL_OK || !a->status)
 		return reply_dependency(rq, &g.daemon, a, NULL);
+	if (a->status >= 400)
+		rename_parameter(a->body);
 	return reply_text(rq, status, a->status >= 400 ? PROBLEM_TYPE : "application/json",
 			  a->body ?: "{}");
 }

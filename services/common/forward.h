@@ -17,9 +17,9 @@
 /**
  * forward_init() - @service: our name, borrowed. @socket: the control socket; NULL: FORWARD_SOCKET.
  * @token: when not NULL, the two POSTs need it as bearer token (we listen off loopback).
- * Once, before the first request. 0 or -EINVAL.
+ * @bad_data: our answers hold data that can be spoiled. Once, before the first request. 0 or -EINVAL.
  */
-int forward_init(const char *service, const char *socket, const char *token);
+int forward_init(const char *service, const char *socket, const char *token, bool bad_data);
 void forward_release(void);
 
 int forward_health(struct request *rq);

@@ -423,7 +423,8 @@ static int start(const struct service_def *def, const struct options *o, struct 
 		return -EACCES;
 	}
 	snprintf(why, size, "cannot start: no memory, or ARCHAIC_SOCKET is too long");
-	int err = merge_routes(def) ?: forward_init(o->name, getenv("ARCHAIC_SOCKET"), token);
+	int err = merge_routes(def) ?:
+		forward_init(o->name, getenv("ARCHAIC_SOCKET"), token, def->bad_data);
 	if (!err && def->start)
 		err = def->start(o->port, why, size);
 	if (err)

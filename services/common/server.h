@@ -36,6 +36,7 @@ struct service_def {
 	uint16_t port;    /* default */
 	const struct route *routes;
 	size_t nr_routes;
+	bool bad_data; /* its answers hold data: POST /inject-failure?type=bad_data can spoil it */
 	const char *help; /* of --help: what its environment can hold; one a line */
 	/* Called once, after the options, before the first request; NULL: none. On failure fills @why. 0 or -errno. */
 	int (*start)(uint16_t port, char *why, size_t size);

@@ -83,6 +83,7 @@ int main(int argc, char **argv)
 		.port = 8002,
 		.routes = routes,
 		.nr_routes = ARRAY_SIZE(routes),
+		.bad_data = true,
 		.stop = shop_release,
 	};
 

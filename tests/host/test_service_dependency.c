@@ -332,6 +332,16 @@ static void test_forwarder_relays_problems(void **state)
 		assert_string_equal(a.body, problem);
 		http_release(&a);
 	}
+	/* What was given as duration is not refused as duration_s. */
+	stub_say_json(
+		control, 422,
+		"{\"detail\":\"duration_s is 7200; duration_s must be at most 3600\",\"parameter\":\"duration_s\"}");
+	http("POST", PRODUCT "/inject-failure?type=error&duration=7200", NULL, NULL, &a);
+	assert_int_equal(a.status, 422);
+	assert_string_equal(
+		a.body,
+		"{\"detail\":\"duration is 7200; duration must be at most 3600\",\"parameter\":\"duration\"}");
+	http_release(&a);
 	stub_say(control, "rubbish\r\n\r\n");
 	assert_int_equal(http_status("POST", PRODUCT "/inject-failure?type=error", NULL, NULL),
 			 502);
