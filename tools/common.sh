@@ -12,6 +12,7 @@ DB_NAME=${DB_NAME:-db} DB_PORT=${DB_PORT:-8002}
 PRODUCT_NAME=${PRODUCT_NAME:-product} PRODUCT_PORT=${PRODUCT_PORT:-8003}
 PAYMENT_NAME=${PAYMENT_NAME:-payment} PAYMENT_PORT=${PAYMENT_PORT:-8004}
 OPERATOR_PORT=${OPERATOR_PORT:-8005} DETECTOR_PORT=${DETECTOR_PORT:-8006}
+DASHBOARD_PORT=${DASHBOARD_PORT:-7000} CHAOS_PORT=${CHAOS_PORT:-8080} # 0: none
 
 RUN_DIR=${RUN_DIR:-/run/archaic-ebpf}
 STATE_DIR=${STATE_DIR:-/var/lib/archaic-ebpf}
@@ -49,6 +50,12 @@ service_list() {
 		"$PRODUCT_NAME" "$PRODUCT_PORT" product-service "$PAYMENT_NAME" "$PAYMENT_PORT" payment-service
 }
 
+# port what option, a line each
+daemon_ports() {
+	printf '%s %s %s\n' "$OPERATOR_PORT" operator --port-operator "$DETECTOR_PORT" detector --port-detector \
+		"$DASHBOARD_PORT" dashboard --port-dashboard "$CHAOS_PORT" chaos --port-chaos
+}
+
 check_settings() {
 	local name port program
 	[ "$(id -u)" = 0 ] || die "BPF programs and cgroups need root: use sudo"
@@ -63,7 +70,7 @@ check_settings() {
 		[[ $port =~ ^[1-9][0-9]{0,4}$ && $port -le 65535 ]] || die "the port '$port' of $name must be 1 to 65535"
 	done < <(service_list)
 	[ "$(service_list | cut -d' ' -f1 | sort -u | wc -l)" = 4 ] || die "two services have the same name"
-	[ "$({ service_list | cut -d' ' -f2; echo "$OPERATOR_PORT"; echo "$DETECTOR_PORT"; } | sort -u | wc -l)" = 6 ] ||
+	[ -z "$({ service_list | cut -d' ' -f2; daemon_ports | cut -d' ' -f1; } | grep -vx 0 | sort | uniq -d)" ] ||
 		die "two of the ports are the same"
 }
 
@@ -90,6 +97,13 @@ refuse_taken() {
 	die "port $1, wanted for $2, is taken by ${holder:-another process}; stop it, or set another port (see --help)"
 }
 
+refuse_daemon_ports() {
+	local port what
+	while read -r port what _; do
+		[ "$port" = 0 ] || refuse_taken "$port" "$what"
+	done < <(daemon_ports)
+}
+
 # api METHOD PATH [JSON]: the daemon, over its control socket.
 api() {
 	curl -sS --max-time 10 --unix-socket "$SOCKET" -X "$1" ${3:+-H 'Content-Type: application/json' --data "$3"} \
@@ -110,6 +124,19 @@ wait_for() {
 
 service_healthy() { curl -sf --max-time 1 "http://127.0.0.1:$1/health" >/dev/null 2>&1; }
 
+# detached LOG PROGRAM ARGUMENT...: in a session of its own, holding nothing of ours open. $! is its pid.
+detached() {
+	local log=$1
+	shift
+	{
+		for fd in /proc/"$BASHPID"/fd/*; do
+			fd=${fd##*/}
+			((fd < 3)) || exec {fd}>&-
+		done
+		exec setsid "$@" </dev/null >>"$log" 2>&1
+	} &
+}
+
 # The services, each in a cgroup of its own, under a supervisor that outlives the daemon.
 start_services() {
 	local name port binary secret
@@ -121,11 +148,11 @@ start_services() {
 	done < <(service_list) >"$SERVICES_DIR/supervise.conf"
 	secret=$SERVICES_DIR/auth.secret
 	[ -s "$secret" ] || (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$secret")
-	# shellcheck disable=SC2094 # it keeps its own output short
 	AUTH_JWT_SECRET=$(cat "$secret") ARCHAIC_SOCKET=$SOCKET AUTH_SERVICE_URL=$AUTH_URL DB_SERVICE_URL=$DB_URL \
 		PRODUCT_SERVICE_URL=$PRODUCT_URL PAYMENT_SERVICE_URL=$PAYMENT_URL \
-		setsid "$BIN/archaic-supervise" --run-dir "$SERVICES_DIR" --cgroup "$CGROUP_PARENT" \
-		--config "$SERVICES_DIR/supervise.conf" --cut "$DAEMON_LOG" --cut "$SERVICES_DIR/supervise.log" </dev/null >>"$SERVICES_DIR/supervise.log" 2>&1 &
+		detached "$SERVICES_DIR/supervise.log" "$BIN/archaic-supervise" --run-dir "$SERVICES_DIR" \
+		--cgroup "$CGROUP_PARENT" --config "$SERVICES_DIR/supervise.conf" --cut "$DAEMON_LOG" \
+		--cut "$SERVICES_DIR/supervise.log"
 	while read -r name port _; do
 		wait_for 15 service_healthy "$port" || {
 			tail -n 5 "$SERVICES_DIR/supervise.log" "$SERVICES_DIR/$name.log" >&2
@@ -139,10 +166,12 @@ daemon_decided() { daemon_answers || ! daemon_pid >/dev/null; }
 
 # start_daemon OPTION...
 start_daemon() {
-	refuse_taken "$OPERATOR_PORT" "the operator"
-	refuse_taken "$DETECTOR_PORT" "the detector"
-	setsid "$BIN/archaic-ebpf" run --run-dir "$RUN_DIR" --state-dir "$STATE_DIR" --port-operator "$OPERATOR_PORT" \
-		--port-detector "$DETECTOR_PORT" "$@" </dev/null >>"$DAEMON_LOG" 2>&1 &
+	local port option ports=()
+	refuse_daemon_ports
+	while read -r port _ option; do
+		ports+=("$option" "$port")
+	done < <(daemon_ports)
+	detached "$DAEMON_LOG" "$BIN/archaic-ebpf" run --run-dir "$RUN_DIR" --state-dir "$STATE_DIR" "${ports[@]}" "$@"
 	echo $! >"$DAEMON_PID"
 	sleep 0.2 # until setsid has become the daemon
 	if ! wait_for 30 daemon_decided || ! daemon_pid >/dev/null; then

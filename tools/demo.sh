@@ -6,6 +6,8 @@
 # the client. Exit status 0 only if every step was seen and nothing was left.
 # shellcheck disable=SC2016 # jq's own variables
 set -euo pipefail
+# Nobody looks at pages meanwhile, and 8080 is often somebody else's.
+DASHBOARD_PORT=${DASHBOARD_PORT:-0} CHAOS_PORT=${CHAOS_PORT:-0}
 # shellcheck source=tools/common.sh
 . "$(dirname "$0")/common.sh"
 

@@ -56,6 +56,6 @@ echo "services: ${supervisor:+supervisor $supervisor }stopped"
 
 if ! daemon_answers; then
 	rm -rf "$SERVICES_DIR"
-	rm -f "$RUN_DIR/up.lock" "$DAEMON_LOG" "$DAEMON_LOG.1"
+	rm -f "$RUN_DIR/up.lock" "$DAEMON_LOG" "$DAEMON_LOG.1" "$SOCKET" # a killed daemon leaves its socket
 	rmdir "$RUN_DIR" 2>/dev/null || true
 fi

@@ -20,6 +20,7 @@ tools/down.sh (make down) undoes it.
 
 END
 	settings_help
+	echo '  DASHBOARD_PORT=7000 CHAOS_PORT=8080 (pages for a browser; 0: none)'
 }
 
 case "${1:-}" in
@@ -47,6 +48,7 @@ mkdir -p "$RUN_DIR"
 exec 9>"$RUN_DIR/up.lock"
 flock -w 120 9 || die "another up.sh or down.sh is at work"
 
+daemon_answers || refuse_daemon_ports # before anything is started
 if pid=$(supervisor_pid); then
 	echo "services: running already (supervisor $pid)"
 else
@@ -77,7 +79,9 @@ echo
 while read -r name port _; do
 	printf '  %-10s http://127.0.0.1:%-6s log %s\n' "$name" "$port" "$SERVICES_DIR/$name.log"
 done < <(service_list)
-printf '  %-10s http://127.0.0.1:%-6s log %s\n' operator "$OPERATOR_PORT" "$DAEMON_LOG" detector "$DETECTOR_PORT" "$DAEMON_LOG"
+while read -r port what _; do
+	[ "$port" = 0 ] || printf '  %-10s http://127.0.0.1:%-6s log %s\n' "$what" "$port" "$DAEMON_LOG"
+done < <(daemon_ports)
 printf '  %-10s %s\n' control "$SOCKET"
 cat <<END
 
