@@ -3,8 +3,9 @@
  * csv.h - the measurement files that tests read: where they are, and plain CSV into cells.
  *
  * The files are not part of the repository. They are looked for in $ARCHAIC_TEST_DATA, else in
- * ../shared/data beside the checkout (tests run from its root). A missing file is a failure;
- * ARCHAIC_TEST_DATA=skip skips, and says so.
+ * ../shared/data beside the checkout (tests run from its root). Where neither is, or with
+ * ARCHAIC_TEST_DATA=skip, tests skip and say so (a failure where tests/required names them and
+ * CI=true). A file that is missing in the directory is a failure.
  */
 #ifndef ARCHAIC_TEST_CSV_H
 #define ARCHAIC_TEST_CSV_H
@@ -18,7 +19,7 @@ struct csv {
 	size_t nr_rows, nr_columns;
 };
 
-/** test_data_skipped() - was skipping asked for? Prints the reason under @test's name. */
+/** test_data_skipped() - is there no such data, or was skipping asked for? Prints the reason under @test's name. */
 bool test_data_skipped(const char *test);
 
 /** test_data_path() - path of @name below the data directory into @path. */
