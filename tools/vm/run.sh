@@ -16,8 +16,8 @@ usage: tools/vm/run.sh [OPTION…] KERNEL -- COMMAND [ARGUMENT…]
   --verbose          show the kernel's own messages
 COMMAND is a path here, and is taken along. It runs as root in an initramfs with
 busybox, cgroup v2 on /sys/fs/cgroup, tracefs, bpffs, loopback up, /tmp and /run in
-memory; the modules sch_fq, sch_netem, cls_bpf, sch_ingress, xt_NFQUEUE and what
-iptables needs are loaded. The working folder is / there; build/bin and real tc, ip
+memory; the modules sch_fq, sch_netem, cls_bpf, sch_ingress, xt_NFQUEUE, tcp_diag and
+what iptables needs are loaded. The working folder is / there; build/bin and real tc, ip
 and iptables are in PATH before busybox's. Its output is printed, and its exit status
 is this program's; 124 when it took too long, 125 when the kernel did not get there.
 
@@ -30,7 +30,8 @@ END
 
 with=() timeout=120 memory=2048 verbose=no append=
 modules=(sch_fq sch_netem sch_htb sch_ingress cls_bpf act_bpf veth nfnetlink_queue xt_NFQUEUE xt_cgroup xt_mark
-	xt_tcpudp xt_comment nft_compat iptable_filter iptable_mangle ip6table_filter ip6table_mangle)
+	xt_tcpudp xt_comment nft_compat iptable_filter iptable_mangle ip6table_filter ip6table_mangle
+	inet_diag tcp_diag)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--with) with+=("$2") && shift 2 ;;
@@ -139,7 +140,8 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
-mount -t tmpfs tmp /tmp && mount -t tmpfs run /run
+# Not over what was taken along to there.
+for dir in /tmp /run; do [ -n "$(ls -A $dir)" ] || mount -t tmpfs tmpfs $dir; done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
@@ -160,13 +162,14 @@ chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initrd"
 
 # Not -enable-kvm: not every machine that has /dev/kvm can boot a kernel on it.
+# no_timer_check: on a busy host the emulated timer is now and then too slow for the kernel's test of it, and it panics.
 quiet="quiet loglevel=1"
 [ "$verbose" = yes ] && quiet=
 timeout -k 5 "$timeout" qemu-system-x86_64 -accel tcg -cpu max -m "$memory" -smp 2 -nographic -no-reboot \
 	-nic none -kernel "$from/vmlinuz" -initrd "$work/initrd" \
-	-append "console=ttyS0 panic=-1 $quiet $append" </dev/null 2>"$work/qemu.err" |
-	tr -d '\r' | tee "$work/console" |
-	if [ "$verbose" = yes ]; then cat; else sed -n '/^vm: status /q; /^vm: ready$/,$ { /^vm: ready$/d; p }'; fi || :
+	-append "console=ttyS0 panic=-1 no_timer_check $quiet $append" </dev/null 2>"$work/qemu.err" |
+	sed -u 's/\r//g' | tee "$work/console" |
+	if [ "$verbose" = yes ]; then cat; else sed -nu '/^vm: status /q; /^vm: ready$/,$ { /^vm: ready$/d; p }'; fi || :
 
 status=$(sed -n 's/^vm: status //p' "$work/console" | tail -n 1)
 if [ -n "$status" ]; then
