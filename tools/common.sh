@@ -44,6 +44,19 @@ die() {
 	exit 1
 }
 
+# only_help ARGUMENT...: --help is all that these scripts take; usage is theirs.
+only_help() {
+	[ $# -gt 0 ] || return 0
+	case $1 in
+	-h | --help)
+		usage
+		exit 0
+		;;
+	esac
+	usage >&2
+	exit 2
+}
+
 # name port binary, a line each
 service_list() {
 	printf '%s %s %s\n' "$AUTH_NAME" "$AUTH_PORT" auth-service "$DB_NAME" "$DB_PORT" db-service \

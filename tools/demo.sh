@@ -30,17 +30,7 @@ END
 END
 }
 
-case "${1:-}" in
-'') ;;
--h | --help)
-	usage
-	exit 0
-	;;
-*)
-	usage >&2
-	exit 2
-	;;
-esac
+only_help "$@"
 
 RATE=${RATE:-100}
 DEMO_LOGS=${DEMO_LOGS:-$ROOT/build/demo}

@@ -15,17 +15,7 @@ removes what they made in the kernel and under /run. Incidents stay in
 END
 }
 
-case "${1:-}" in
-'') ;;
--h | --help)
-	usage
-	exit 0
-	;;
-*)
-	usage >&2
-	exit 2
-	;;
-esac
+only_help "$@"
 [ "$(id -u)" = 0 ] || die "stopping needs root: use sudo"
 set_paths
 if [ ! -d "$RUN_DIR" ]; then

@@ -23,17 +23,7 @@ END
 	echo '  DASHBOARD_PORT=7000 CHAOS_PORT=8080 (pages for a browser; 0: none)'
 }
 
-case "${1:-}" in
-'') ;;
--h | --help)
-	usage
-	exit 0
-	;;
-*)
-	usage >&2
-	exit 2
-	;;
-esac
+only_help "$@"
 MODE=${MODE:-auto-safe}
 case "$MODE" in
 observe | suggest | auto-safe) ;;
