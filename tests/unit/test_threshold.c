@@ -194,14 +194,54 @@ static void test_debounce_three_of_five(void **state)
 	assert_int_equal(vote(&v, VOTE_SUSPECT, false), DEBOUNCE_OPENED);
 	assert_int_equal(vote(&v, VOTE_SUSPECT, false), DEBOUNCE_SAME);
 
-	/* Twelve calm ones in a row close; one suspect begins the count anew. */
-	for (int i = 0; i < 11; i++)
-		assert_int_equal(vote(&v, VOTE_CALM, false), DEBOUNCE_SAME);
-	assert_int_equal(vote(&v, VOTE_SUSPECT, false), DEBOUNCE_SAME);
+	/* Twelve calm ones in a row close. */
 	for (int i = 0; i < 11; i++)
 		assert_int_equal(vote(&v, VOTE_CALM, false), DEBOUNCE_SAME);
 	assert_int_equal(vote(&v, VOTE_CALM, false), DEBOUNCE_CLOSED);
 	assert_false(v.d.open);
+}
+
+static void open_now(struct votes *v)
+{
+	*v = (struct votes){ .tick_ns = NSEC_PER_SEC };
+	assert_int_equal(vote(v, VOTE_SUSPECT, true), DEBOUNCE_OPENED);
+	for (int i = 0; i < VOTES_WINDOW; i++)
+		assert_int_equal(vote(v, VOTE_CALM, false), DEBOUNCE_SAME);
+}
+
+/* What opens keeps open: three of five begin the count anew, one alone takes two calm ones back. */
+static void test_debounce_closes_by_the_measure_that_opens(void **state)
+{
+	(void)state;
+	struct votes v;
+
+	open_now(&v);
+	assert_int_equal(vote(&v, VOTE_SUSPECT, false), DEBOUNCE_SAME);
+	assert_int_equal(v.d.calm, VOTES_WINDOW - 2);
+	for (int i = VOTES_WINDOW - 2; i < 11; i++)
+		assert_int_equal(vote(&v, VOTE_CALM, false), DEBOUNCE_SAME);
+	assert_int_equal(vote(&v, VOTE_CALM, false), DEBOUNCE_CLOSED);
+
+	open_now(&v);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(vote(&v, VOTE_CALM, false), DEBOUNCE_SAME);
+	vote(&v, VOTE_SUSPECT, false);
+	vote(&v, VOTE_CALM, false);
+	vote(&v, VOTE_SUSPECT, false);
+	assert_true(v.d.calm > 0);
+	vote(&v, VOTE_SUSPECT, false);
+	assert_int_equal(v.d.calm, 0);
+
+	/* One suspect second in ten is over within half a minute; one in three stays. */
+	int closed = 0;
+	open_now(&v);
+	for (int i = 1; i <= 300 && !closed; i++)
+		if (vote(&v, i % 10 ? VOTE_CALM : VOTE_SUSPECT, false) == DEBOUNCE_CLOSED)
+			closed = i;
+	assert_true(closed > 0 && closed <= 30);
+	open_now(&v);
+	for (int i = 1; i <= 300; i++)
+		assert_int_equal(vote(&v, i % 3 ? VOTE_CALM : VOTE_SUSPECT, false), DEBOUNCE_SAME);
 }
 
 static void test_debounce_at_once_and_idle(void **state)
@@ -244,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_effects_need_size),
 		cmocka_unit_test(test_static_limits),
 		cmocka_unit_test(test_debounce_three_of_five),
+		cmocka_unit_test(test_debounce_closes_by_the_measure_that_opens),
 		cmocka_unit_test(test_debounce_at_once_and_idle),
 		cmocka_unit_test(test_debounce_short_ticks_vote_once_a_second),
 	};

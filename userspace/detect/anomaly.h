@@ -53,6 +53,7 @@ struct verdict {
 	uint64_t at_ns;
 	bool anomalous;       /* debounced: open */
 	bool opened, closed;  /* the debounced state changed with this tick */
+	bool accepted;        /* closed because what it does has become its normal */
 	bool suspect;         /* this tick alone is over the threshold */
 	enum scorer scorer;   /* what made it suspect (the first to fire while open) */
 	double score;         /* 0..1, boxed */

@@ -11,7 +11,6 @@
 #define FITS_A_TICK 2    /* whole fits take about 15 ms: the rest waits for the next tick */
 #define REFIT_EARLY 256  /* clean vectors, while the reservoir fills after that */
 #define REFIT_EVERY 1024 /* clean vectors, once the baseline is full */
-#define UNLIKE_GAP_NS 2500000000ULL /* an onset survives this much calm */
 
 void detector_config_default(struct detector_config *cfg)
 {
@@ -211,6 +210,8 @@ static int accept_level(struct detector *d, struct entry *e)
 	forget_candidates(e);
 	e->debounce.votes = 0;
 	e->debounce.calm = d->cfg.calm_ticks;
+	e->accepted = true;
+	d->stats.accepted++;
 	return err;
 }
 
@@ -252,21 +253,39 @@ static int take_sample(struct detector *d, struct entry *e, const struct feature
 static enum scorer latch_scorer(const struct entry *e, enum scorer now)
 {
 	for (size_t i = 0; i < VOTES_WINDOW; i++)
-		if (e->scorers[i] == SCORER_FOREST)
+		if (e->votes[i].scorer == SCORER_FOREST)
 			return SCORER_FOREST;
 	return now;
 }
 
-static void note_onset(struct entry *e, const struct features *f, bool unlike)
+/*
+ * The deviation began with the first of the votes that opened it, or before it, in the run of ticks
+ * without a gap that were unlike the baseline. One calm vote among suspect ones is part of it; across
+ * more, and across any gap among ticks that are merely unlike, noise would be linked to noise, as far
+ * back as one looks.
+ */
+static uint64_t onset(const struct entry *e)
+{
+	uint64_t ret = e->unlike_since_ns ?: e->window.at_ns;
+	size_t calm = 0;
+
+	for (size_t i = 0; i < VOTES_WINDOW && calm < 2; i++) {
+		bool suspect = e->votes[i].scorer != SCORER_NONE;
+		calm = suspect ? 0 : calm + 1;
+		if (suspect)
+			ret = MIN(ret, e->votes[i].since_ns);
+	}
+	return ret;
+}
+
+static void note_unlike(struct entry *e, const struct features *f, bool unlike)
 {
 	uint64_t now = e->window.at_ns;
 
 	if (!unlike) {
-		if (now - e->unlike_last_ns > UNLIKE_GAP_NS)
-			e->unlike_since_ns = 0;
+		e->unlike_since_ns = 0;
 		return;
 	}
-	e->unlike_last_ns = now;
 	if (!e->unlike_since_ns)
 		e->unlike_since_ns = now;
 	/* What is stuck began when its oldest request came. */
@@ -304,14 +323,18 @@ static void settle(struct detector *d, struct entry *e, const struct features *f
 		debounce_vote(&e->debounce, vote, at_once, e->window.at_ns, d->cfg.calm_ticks);
 
 	if (e->debounce.voted_ns != voted || at_once) {
-		memmove(e->scorers + 1, e->scorers, sizeof(e->scorers) - sizeof(e->scorers[0]));
-		e->scorers[0] = v->scorer;
+		memmove(e->votes + 1, e->votes, sizeof(e->votes) - sizeof(e->votes[0]));
+		e->votes[0].scorer = v->scorer;
+		e->votes[0].since_ns = e->unlike_since_ns;
 	}
 	v->opened = change == DEBOUNCE_OPENED;
 	v->closed = change == DEBOUNCE_CLOSED;
+	v->accepted = v->closed && e->accepted;
+	if (v->closed || v->opened)
+		e->accepted = false;
 	if (v->opened) {
 		e->verdict.scorer = latch_scorer(e, v->scorer);
-		v->onset_ns = e->unlike_since_ns;
+		v->onset_ns = onset(e);
 	}
 	v->anomalous = e->debounce.open;
 	if (!v->anomalous)
@@ -336,7 +359,7 @@ static int tick_entry(struct detector *d, struct entry *e, const struct tick *t,
 	memcpy(v->name, e->name, sizeof(v->name));
 	v->at_ns = t->at_ns;
 	judge(e, &d->cfg, &f, v, &at_once, &unlike);
-	note_onset(e, &f, unlike);
+	note_unlike(e, &f, unlike);
 	settle(d, e, &f, at_once);
 	if (v->anomalous && latched != SCORER_NONE)
 		v->scorer = latched;

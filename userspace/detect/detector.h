@@ -57,6 +57,7 @@ struct detector_stats {
 	uint64_t samples_masked; /* anomaly, hold */
 	uint64_t fits;           /* whole forests */
 	uint64_t trees_replaced;
+	uint64_t accepted; /* new levels that became the normal */
 };
 
 /* Blob size for one service is about 74 KiB; this is the most detector_save() writes. */

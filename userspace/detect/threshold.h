@@ -64,12 +64,14 @@ unsigned static_effects(const struct features *now, const struct static_limits *
 #define VOTE_NS 900000000ULL /* one vote a second: windows that overlap are one piece of evidence */
 #define VOTES_OPEN 3         /* of */
 #define VOTES_WINDOW 5
-#define VOTES_IDLE 60 /* votes of silence that close, since silence is no proof of health */
+#define VOTES_LONE_COST 2 /* calm votes that a lone suspect one takes back */
+#define VOTES_IDLE 60     /* votes of silence that close, since silence is no proof of health */
 
 struct debounce {
 	uint8_t votes; /* newest in bit 0 */
 	bool open;
-	unsigned calm, idle; /* votes in a row */
+	unsigned calm; /* votes since VOTES_OPEN were suspect, less VOTES_LONE_COST for each lone suspect one */
+	unsigned idle; /* votes in a row */
 	uint64_t voted_ns;   /* last vote; 0: none */
 };
 
@@ -79,6 +81,11 @@ enum debounce_change { DEBOUNCE_SAME, DEBOUNCE_OPENED, DEBOUNCE_CLOSED };
 /**
  * debounce_vote() - one tick's opinion.
  * @at_once: open without waiting for votes (total loss, half of all requests failing).
+ * @calm_ticks: so many calm votes close. Opening and closing use one measure: what would open an
+ * anomaly starts the count anew; a suspect vote by itself, of which a healthy service has some,
+ * only takes VOTES_LONE_COST back. Else a service of which one second in ten is in the tail of its
+ * normal (a log-in's password hash among quick requests) would never open an anomaly and, once in
+ * one, never leave it.
  * Ticks less than VOTE_NS after the last vote do not vote, unless @at_once.
  */
 enum debounce_change debounce_vote(struct debounce *d, enum debounce_vote vote, bool at_once,
