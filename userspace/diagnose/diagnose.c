@@ -63,8 +63,12 @@ int diagnoser_feed(struct diagnoser *g, const struct tick *t, const struct verdi
 	g->nr_verdicts = MIN(nr, (size_t)SERVICE_MAX);
 	if (g->nr_verdicts)
 		memcpy(g->verdicts, v, g->nr_verdicts * sizeof(*v));
+	/*
+	 * A suspect tick that leads to nothing is the tail of what is usual; one that leads to an anomaly is
+	 * younger than LEARN_AFTER by then.
+	 */
 	for (size_t i = 0; i < g->nr_verdicts; i++)
-		calm &= !v[i].anomalous && !v[i].suspect;
+		calm &= !v[i].anomalous;
 	return history_push(&g->history, t, calm);
 }
 
@@ -74,6 +78,26 @@ void diagnoser_forget(struct diagnoser *g, uint32_t service)
 	for (size_t i = 0; i < g->nr_verdicts; i++)
 		if (g->verdicts[i].service == service)
 			g->verdicts[i--] = g->verdicts[--g->nr_verdicts];
+}
+
+bool diagnoser_warm(const struct diagnoser *g)
+{
+	const struct history *h = &g->history;
+	size_t busy = 0;
+
+	for (size_t i = 0; i < h->nr_nodes; i++) {
+		struct node_now now;
+		history_node(h, h->nodes[i], HISTORY_SLOTS, &now);
+		if (!(now.requests > 0))
+			continue;
+		if (!usual_known(&h->nodes[i]->time_s))
+			return false;
+		busy++;
+	}
+	for (size_t i = 0; i < h->nr_edges; i++)
+		if (history_find(h, h->edges[i]->client) && !usual_known(&h->edges[i]->wait_s))
+			return false;
+	return busy > 0;
 }
 
 void diagnoser_stats(const struct diagnoser *g, struct diagnoser_stats *ret)

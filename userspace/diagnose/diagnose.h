@@ -18,6 +18,7 @@
 #ifndef ARCHAIC_DIAGNOSE_H
 #define ARCHAIC_DIAGNOSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,6 +56,13 @@ int diagnoser_feed(struct diagnoser *g, const struct tick *t, const struct verdi
  * answer gets firmer as evidence comes in. Always fills @ret.
  */
 void diagnoser_run(const struct diagnoser *g, struct diagnosis *ret);
+
+/**
+ * diagnoser_warm() - is it known what is usual for every service with requests in the last
+ * HISTORY_SLOTS, and for every call between services, and is there such a service at all?
+ * Before that an answer may come late, or be "unknown".
+ */
+bool diagnoser_warm(const struct diagnoser *g);
 
 /** diagnoser_forget() - @service was detached: drop it and its edges. */
 void diagnoser_forget(struct diagnoser *g, uint32_t service);
