@@ -38,7 +38,41 @@ static void test_verify_six_good_of_eight(void **state)
 	assert_int_equal(step(&v, 110, BAD), VERIFY_PENDING);
 	assert_int_equal(step(&v, 111, LATE), VERIFY_PENDING);
 	assert_int_equal(step(&v, 112, GOOD), VERIFY_VERIFIED);
-	assert_true(v.first_good_ns == 112 * S);
+	assert_true(v.first_good_ns == 105 * S);
+}
+
+/* It recovers when it does, not when the settle time ends, nor when the proof is complete. */
+static void test_verify_recovered_when_it_was_calm_first(void **state)
+{
+	struct verify v;
+
+	(void)state;
+	verify_start(&v, 100 * S);
+	assert_int_equal(step(&v, 101, SILENT), VERIFY_PENDING);
+	assert_int_equal(step(&v, 102, BAD), VERIFY_PENDING);
+	for (unsigned i = 103; i < 110; i++)
+		assert_int_equal(step(&v, i, i == 104 ? SILENT : GOOD), VERIFY_PENDING);
+	assert_int_equal(step(&v, 110, GOOD), VERIFY_VERIFIED);
+	assert_true(v.first_good_ns == 103 * S);
+
+	/* A bad tick that the proof forgives, at its very end. */
+	verify_start(&v, 100 * S);
+	for (unsigned i = 103; i < 110; i++)
+		assert_int_equal(step(&v, i, GOOD), VERIFY_PENDING);
+	assert_int_equal(step(&v, 110, BAD), VERIFY_PENDING);
+	assert_int_equal(step(&v, 111, GOOD), VERIFY_VERIFIED);
+	assert_true(v.first_good_ns == 103 * S);
+
+	/* Good at first, then bad for long: that first time was no recovery. */
+	verify_start(&v, 100 * S);
+	for (unsigned i = 101; i < 107; i++)
+		assert_int_equal(step(&v, i, GOOD), VERIFY_PENDING);
+	for (unsigned i = 107; i < 120; i++)
+		assert_int_equal(step(&v, i, BAD), VERIFY_PENDING);
+	for (unsigned i = 120; i < 125; i++)
+		assert_int_equal(step(&v, i, GOOD), VERIFY_PENDING);
+	assert_int_equal(step(&v, 125, GOOD), VERIFY_VERIFIED);
+	assert_true(v.first_good_ns == 120 * S);
 }
 
 static void test_verify_old_good_ticks_slide_out(void **state)
@@ -102,6 +136,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verify_six_good_of_eight),
+		cmocka_unit_test(test_verify_recovered_when_it_was_calm_first),
 		cmocka_unit_test(test_verify_old_good_ticks_slide_out),
 		cmocka_unit_test(test_verify_fails_at_the_end_of_the_window),
 		cmocka_unit_test(test_verify_silence_proves_nothing),

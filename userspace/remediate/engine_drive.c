@@ -402,12 +402,25 @@ static void drive_repaired(struct engine *e, struct incident *i, const struct en
 		engine_close(e, i, INCIDENT_REPAIRED, in->now_ns);
 }
 
+/*
+ * Nothing is learned of a live incident's members. But where it has been handed to a person, a hold on
+ * those that are still anomalous would keep the detector from ever taking a level that lasts for the
+ * new normal (it learns nothing of them before that), and the incident from ever ending.
+ */
+static void hold_members(struct engine *e, const struct incident *i, const struct engine_input *in)
+{
+	if (!e->ops.hold || i->state == INCIDENT_REPAIRED)
+		return;
+	for (size_t k = 0; k < i->nr_members; k++) {
+		const struct verdict *v = verdict_of(in, i->members[k]);
+		if (i->state != INCIDENT_ESCALATED || !v || !v->anomalous)
+			e->ops.hold(e->ops.ctx, i->members[k], in->now_ns + MEMBER_HOLD_NS);
+	}
+}
+
 void engine_drive(struct engine *e, struct incident *i, const struct engine_input *in)
 {
-	if (e->ops.hold && i->state != INCIDENT_REPAIRED)
-		for (size_t k = 0; k < i->nr_members; k++)
-			e->ops.hold(e->ops.ctx, i->members[k], in->now_ns + MEMBER_HOLD_NS);
-
+	hold_members(e, i, in);
 	switch (i->state) {
 	case INCIDENT_OPEN:
 		if (drive_calm(e, i, in))

@@ -8,7 +8,11 @@
  * ticks say nothing: they neither help nor harm. Back in the baseline is
  * `need` good ticks among the last `of` that spoke. At the window's end:
  * failed where a bad tick was seen, else unverified: a quiet service is not a
- * repaired one. Pure.
+ * repaired one.
+ *
+ * When it recovered is another question, and the settle time's ticks help to answer
+ * it: with the oldest good tick of the proof, or the first of the good ones that
+ * led up to that one without a bad one between. Pure.
  */
 #ifndef ARCHAIC_VERIFY_H
 #define ARCHAIC_VERIFY_H
@@ -16,11 +20,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define VERIFY_OF_MAX 32
+
 struct verify_limits {
 	uint64_t settle_ns; /* 5 s: the window still holds samples from before the action */
 	uint64_t window_ns; /* 120 s */
 	uint64_t late_ns;   /* 1 s */
-	unsigned need, of;  /* 6 of 8; of <= 32 */
+	unsigned need, of;  /* 6 of 8; of <= VERIFY_OF_MAX */
 };
 
 void verify_limits_default(struct verify_limits *l);
@@ -42,7 +48,9 @@ struct verify {
 	uint64_t started_ns;
 	uint32_t good;          /* bit i: the i-th last tick that spoke */
 	unsigned spoke, bad;    /* ticks, since the settle time */
-	uint64_t first_good_ns; /* of the run that verified it: when it recovered */
+	uint64_t run_ns;        /* first of the good ticks without a bad one since; 0: the last was bad */
+	uint64_t began_ns[VERIFY_OF_MAX]; /* ring, by spoke: run_ns of the good ticks that count, 0 of bad ones */
+	uint64_t first_good_ns; /* once verified: when it recovered */
 };
 
 /** verify_start() - the action ended at @now_ns. */
