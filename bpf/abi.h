@@ -163,9 +163,10 @@ struct abi_stats {
 	__u64 orphan_responses; /* responses whose request was not seen */
 	__u64 listener_parked;  /* requests that came on the handshake's ACK */
 	__u64 listener_adopted;
+	__u64 overtaken; /* segments that waited for one before them, or for another CPU */
 	__u64 wakeups_dropped; /* the table of waking tasks was full */
 	__u64 parsed; /* requests finished, at either end; summed by userspace, not by the programs */
 };
-_Static_assert(sizeof(struct abi_stats) == 13 * 8, "abi_stats");
+_Static_assert(sizeof(struct abi_stats) == 14 * 8, "abi_stats");
 
 #endif

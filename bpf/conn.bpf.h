@@ -3,7 +3,8 @@
  * conn.bpf.h - what the observer keeps of a connection, and how its requests are counted.
  *
  * struct conn lives in socket storage and goes with the socket. The two
- * directions of a connection run at once; each field has one writer:
+ * directions of a connection run at once (one packet of each, see order.bpf.h);
+ * each field has one writer:
  *
  *	direction of the requests   requests, head, starts[] (free slots), detail_of, path, trace
  *	direction of the responses  responses, tail, starts[] (frees slots), ttfb_ns, *_flushed
@@ -57,8 +58,20 @@ struct conn {
 	char path[ABI_PATH_MAX];
 	char trace[ABI_TRACE_MAX];
 };
+
+/* A socket's storage: the connection, and who is at its incoming packets (order.bpf.h). */
+struct conn_entry {
+	struct conn conn;
+#ifdef ORDER_LOCK
+	struct bpf_spin_lock lock; /* of gate */
+#endif
+	__u32 gate;
+	__u8 waiting; /* places of the stash that were looked at: they still come too early */
+	__u8 slot;    /* 1 + the place that is being parsed */
+	__u8 pad[2];
+};
 /* With the kernel's head of 80 bytes it fits into 1 KiB. */
-_Static_assert(sizeof(struct conn) <= 944, "conn");
+_Static_assert(sizeof(struct conn_entry) <= 944, "conn_entry");
 
 struct abi_config config;
 struct abi_stats stats;
@@ -68,7 +81,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct conn);
+	__type(value, struct conn_entry);
 } conns SEC(".maps");
 
 /* Server port -> service id. */

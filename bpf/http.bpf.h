@@ -30,9 +30,7 @@
  * So does a stream that is first seen in its middle.
  *
  * Who guards a struct stream: nobody but its direction. The egress program runs
- * under the socket's lock. Ingress runs in softirq; two segments of one
- * connection are in softirq on two CPUs at once only when they were steered
- * apart, which reorders TCP and is avoided by everybody. The window is in the
+ * under the socket's lock; ingress does not, see order.bpf.h. The window is in the
  * struct and not in a per-CPU scratch because egress in process context can be
  * interrupted by ingress, and preempted by another egress, on the same CPU.
  *
@@ -50,7 +48,7 @@
  * The window holds no newline: get more. Sets *cut where the line fills it and
  * has to be judged by its beginning.
  */
-static __always_inline __u32 http_refill(struct stream *s, struct __sk_buff *skb, bool response,
+static __always_inline __u32 http_refill(struct stream *s, const struct http_bytes *b, bool response,
 					 __u64 now, bool *cut)
 {
 	__u32 keep = s->fill - s->cur;
@@ -59,7 +57,7 @@ static __always_inline __u32 http_refill(struct stream *s, struct __sk_buff *skb
 	*cut = false;
 	if (!keep) {
 		if (more)
-			return http_load(s, skb);
+			return http_load(s, b);
 		s->fill = s->cur = 0;
 		return HTTP_EV_STOP;
 	}
@@ -78,7 +76,7 @@ static __always_inline __u32 http_refill(struct stream *s, struct __sk_buff *skb
 	if (s->cur) {
 		/* The line began in this packet, after another one: load it again from its beginning. */
 		s->pos -= keep;
-		__u32 ev = http_load(s, skb);
+		__u32 ev = http_load(s, b);
 
 		return ev ? ev : more ? 0 : HTTP_EV_STOP;
 	}
@@ -98,7 +96,7 @@ static __always_inline __u32 http_refill(struct stream *s, struct __sk_buff *skb
 	__u32 last = n - 1;
 
 	http_hide(last);
-	if (last >= HTTP_APPEND || bpf_skb_load_bytes(skb, s->pos, s->buf + fill, last + 1))
+	if (last >= HTTP_APPEND || http_read(b, s->pos, s->buf + fill, last + 1))
 		return http_lose(s);
 	s->pos += n;
 	s->fill = fill + n;
@@ -153,9 +151,9 @@ static __always_inline __u32 http_skip(struct stream *s)
 	return 0;
 }
 
-/** http_step() - one line or one piece of body. @response: a constant. Returns events. */
-static __always_inline __u32 http_step(struct stream *s, struct __sk_buff *skb, bool response,
-				       __u64 now)
+/** http_step_in() - one line or one piece of body. @response: a constant. Returns events. */
+static __always_inline __u32 http_step_in(struct stream *s, const struct http_bytes *b,
+					  bool response, __u64 now)
 {
 	if (http_reload(s->state) >= HTTP_BODY)
 		return http_skip(s);
@@ -163,7 +161,7 @@ static __always_inline __u32 http_step(struct stream *s, struct __sk_buff *skb, 
 	bool cut = false;
 
 	if (!http_newline(s)) {
-		__u32 ev = http_refill(s, skb, response, now, &cut);
+		__u32 ev = http_refill(s, b, response, now, &cut);
 
 		if (ev || !cut)
 			return ev;
@@ -200,6 +198,15 @@ static __always_inline __u32 http_step(struct stream *s, struct __sk_buff *skb, 
 		return end == cur ? http_message_end(s) : 0;
 	}
 	return http_lose(s);
+}
+
+/** http_step() - the same of a packet. */
+static __always_inline __u32 http_step(struct stream *s, struct __sk_buff *skb, bool response,
+				       __u64 now)
+{
+	const struct http_bytes b = { .skb = skb };
+
+	return http_step_in(s, &b, response, now);
 }
 
 /* Copy s->at_len bytes of the window from s->at on, and no more than @words words; what lies behind it reads as zero. */

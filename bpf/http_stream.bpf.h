@@ -14,7 +14,7 @@
 #include "abi.h"
 
 #define HTTP_WINDOW 192 /* bytes; most heads fit in one load */
-#define HTTP_PAD 24     /* comparisons may read past the end */
+#define HTTP_PAD 20     /* comparisons may read past the end */
 #define HTTP_CARRY 136 /* a cut line this long is given up waiting for: a method and ABI_PATH_MAX */
 #define HTTP_APPEND 56 /* bytes that are added to a cut line at a time */
 #define HTTP_STEPS 24  /* turns of a caller's loop: lines and pieces of body in one packet */
@@ -77,7 +77,15 @@ struct stream {
 	__u8 tries; /* segments in HTTP_SYNC so far, up to HTTP_SYNC_MAX */
 	char buf[HTTP_WINDOW + HTTP_PAD];
 };
-_Static_assert(sizeof(struct stream) == 68 + 4 + HTTP_WINDOW + HTTP_PAD, "stream");
+_Static_assert(sizeof(struct stream) == 68 + HTTP_WINDOW + HTTP_PAD, "stream");
+
+/* Where a segment's bytes are: in a packet, or in a copy of HTTP_COPY bytes with a window behind them. */
+#define HTTP_COPY 4096
+
+struct http_bytes {
+	struct __sk_buff *skb;
+	const char *copy; /* NULL: in the packet */
+};
 
 /* Text as the little-endian word that a load gives; BPF objects are bpfel. */
 #define HTTP_W8(a, b, c, d, e, f, g, h)                                                          \
@@ -158,6 +166,18 @@ static __always_inline __u32 http_no_start(struct stream *s)
 	return HTTP_EV_STOP;
 }
 
+/** http_misses() - does a segment at @seq leave a hole that costs the stream its place? */
+static __always_inline bool http_misses(const struct stream *s, __u32 seq)
+{
+	__s32 ahead = seq - s->next_seq;
+
+	if (ahead <= 0 || s->state == HTTP_NEW || s->state == HTTP_SYNC ||
+	    s->state >= HTTP_UNTIL_CLOSE)
+		return false;
+	/* Nobody needs the bytes of a body. */
+	return (s->state != HTTP_BODY && s->state != HTTP_CHUNK) || s->body < (__u32)ahead;
+}
+
 /**
  * http_begin() - place a segment in the stream.
  * @seq: of its first payload byte. @off, @len: the payload in the skb.
@@ -182,15 +202,12 @@ static __always_inline __u32 http_begin(struct stream *s, __u32 seq, __u32 off, 
 			off += seen;
 			len -= seen;
 			seq += seen;
-		} else if (ahead > 0) {
-			if ((s->state == HTTP_BODY || s->state == HTTP_CHUNK) &&
-			    s->body >= (__u32)ahead) {
-				s->body -= (__u32)ahead;
-				s->bytes += (__u32)ahead;
-			} else if (s->state != HTTP_SYNC && s->state < HTTP_UNTIL_CLOSE) {
-				http_lose(s);
-				*lost = true;
-			}
+		} else if (http_misses(s, seq)) {
+			http_lose(s);
+			*lost = true;
+		} else if (ahead > 0 && (s->state == HTTP_BODY || s->state == HTTP_CHUNK)) {
+			s->body -= (__u32)ahead;
+			s->bytes += (__u32)ahead;
 		}
 	}
 	s->next_seq = seq + len;
@@ -204,8 +221,19 @@ static __always_inline __u32 http_begin(struct stream *s, __u32 seq, __u32 off, 
 	return len;
 }
 
+/* Read @len bytes at @off, a bounded number that is not 0. */
+static __always_inline long http_read(const struct http_bytes *b, __u32 off, void *to, __u32 len)
+{
+	if (!b->copy)
+		return bpf_skb_load_bytes(b->skb, off, to, len);
+	http_hide(off);
+	if (off >= HTTP_COPY || off + len > HTTP_COPY)
+		return -1;
+	return bpf_probe_read_kernel(to, len, b->copy + off);
+}
+
 /* Load up to a window at s->pos to its front. */
-static __always_inline __u32 http_load(struct stream *s, struct __sk_buff *skb)
+static __always_inline __u32 http_load(struct stream *s, const struct http_bytes *b)
 {
 	__u32 n = s->end - s->pos;
 
@@ -215,7 +243,7 @@ static __always_inline __u32 http_load(struct stream *s, struct __sk_buff *skb)
 	__u32 last = n - 1;
 
 	http_hide(last);
-	if (last >= HTTP_WINDOW || bpf_skb_load_bytes(skb, s->pos, s->buf, last + 1))
+	if (last >= HTTP_WINDOW || http_read(b, s->pos, s->buf, last + 1))
 		return http_lose(s);
 	s->pos += n;
 	s->cur = 0;

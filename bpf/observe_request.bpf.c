@@ -25,6 +25,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "conn.bpf.h"
+#include "order.bpf.h"
 #include "role.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -38,11 +39,13 @@ char LICENSE[] SEC("license") = "GPL";
 #define PARSE_REQUESTS 0
 #define PARSE_RESPONSES 1
 #define PARSE_PARKED 2
+#define PARSE_STASHED_REQUESTS 3
+#define PARSE_STASHED_RESPONSES 4
 
 #define PARSERS(name, ...)                                \
 	struct {                                          \
 		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);    \
-		__uint(max_entries, 3);                   \
+		__uint(max_entries, 5);                   \
 		__uint(key_size, sizeof(__u32));          \
 		__array(values, int(struct __sk_buff *)); \
 	} name SEC(".maps") = { .values = { __VA_ARGS__ } }
@@ -50,10 +53,13 @@ char LICENSE[] SEC("license") = "GPL";
 int in_requests(struct __sk_buff *skb);
 int in_responses(struct __sk_buff *skb);
 int in_parked(struct __sk_buff *skb);
+int in_stashed_requests(struct __sk_buff *skb);
+int in_stashed_responses(struct __sk_buff *skb);
 int out_requests(struct __sk_buff *skb);
 int out_responses(struct __sk_buff *skb);
 
-PARSERS(parse_in, (void *)&in_requests, (void *)&in_responses, (void *)&in_parked);
+PARSERS(parse_in, (void *)&in_requests, (void *)&in_responses, (void *)&in_parked,
+	(void *)&in_stashed_requests, (void *)&in_stashed_responses);
 PARSERS(parse_out, (void *)&out_requests, (void *)&out_responses);
 
 /* When a packet leaves: now, or when fq lets it go. */
@@ -65,12 +71,12 @@ static __always_inline __u64 packet_time(struct __sk_buff *skb, bool egress)
 	return later - 1 < MAX_FUTURE_NS ? now + later : now;
 }
 
-/* false: the packet holds more than one program may read. */
-static __always_inline bool conn_requests(struct conn *c, struct __sk_buff *skb, __u64 now)
+/* false: the segment holds more than one program may read. */
+static __always_inline bool conn_requests(struct conn *c, const struct http_bytes *b, __u64 now)
 {
 	_Pragma("clang loop unroll(disable)") for (int i = 0; i < HTTP_STEPS; i++)
 	{
-		__u32 ev = http_step(&c->requests, skb, false, now);
+		__u32 ev = http_step_in(&c->requests, b, false, now);
 
 		if (ev & ~(HTTP_EV_STOP | HTTP_EV_HEAD | HTTP_EV_END))
 			conn_request_event(c, ev);
@@ -80,11 +86,11 @@ static __always_inline bool conn_requests(struct conn *c, struct __sk_buff *skb,
 	return false;
 }
 
-static __always_inline bool conn_responses(struct conn *c, struct __sk_buff *skb, __u64 now)
+static __always_inline bool conn_responses(struct conn *c, const struct http_bytes *b, __u64 now)
 {
 	_Pragma("clang loop unroll(disable)") for (int i = 0; i < HTTP_STEPS; i++)
 	{
-		__u32 ev = http_step(&c->responses, skb, true, now);
+		__u32 ev = http_step_in(&c->responses, b, true, now);
 
 		if (ev & ~(HTTP_EV_STOP | HTTP_EV_HEAD))
 			conn_response_event(c, ev, now);
@@ -134,6 +140,47 @@ static __always_inline void give_up(struct conn *c, bool response)
 	ADD(stats.streams_budget, 1);
 }
 
+/* Neither comes back, unless the kernel's limit is reached. */
+static __always_inline void go_parse(struct __sk_buff *skb, bool egress, bool response)
+{
+	if (egress)
+		bpf_tail_call(skb, &parse_out, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+	else
+		bpf_tail_call(skb, &parse_in, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+}
+
+static __always_inline void go_stashed(struct __sk_buff *skb, bool response)
+{
+	bpf_tail_call(skb, &parse_in, response ? PARSE_STASHED_RESPONSES : PARSE_STASHED_REQUESTS);
+}
+
+/* This CPU is done with the connection, unless something waited for that. */
+static __always_inline void leave(struct __sk_buff *skb, struct conn_entry *e, bool response)
+{
+	if (!order_leave(e))
+		return;
+	go_stashed(skb, response);
+	order_release(e); /* the rest waits for the next packet */
+}
+
+/* Put the packet in its place in the stream and go to its parser; comes back when there is nothing to parse. */
+static __always_inline void place(struct __sk_buff *skb, struct conn *c, struct bpf_sock *sk,
+				  const struct packet *p, bool egress, bool response)
+{
+	struct stream *s = response ? &c->responses : &c->requests;
+	bool lost = false;
+	__u32 fresh = p->len ? http_begin(s, p->seq, p->off, p->len, c->fresh, &lost) : 0;
+
+	if (lost)
+		conn_unparsed(c, response, false);
+	if (fresh) {
+		skb->cb[0] = p->flags;
+		go_parse(skb, egress, response);
+	}
+	if (p->flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
+		conn_close(c, sk, p->seq, p->flags, egress, response, packet_time(skb, egress));
+}
+
 /* A request on the ACK that completes a handshake: its socket does not exist yet. */
 static __always_inline void park(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p)
 {
@@ -149,19 +196,21 @@ static __always_inline void park(struct __sk_buff *skb, struct bpf_sock *sk, con
 		return;
 	peer_of(skb, p, true, &key);
 
-	struct conn *c = bpf_map_lookup_elem(&parked, &key);
+	struct parked_conn *at = bpf_map_lookup_elem(&parked, &key);
 
 	/* Another connection of the same ports that was never accepted. */
-	if (c && c->requests.next_seq - p->seq > 1U << 20)
-		c = NULL;
-	if (!c) {
+	if (at && at->conn.requests.next_seq - p->seq > 1U << 20)
+		at = NULL;
+	if (!at) {
 		if (bpf_map_update_elem(&parked, &key, &no_conn, BPF_ANY))
 			return;
-		c = bpf_map_lookup_elem(&parked, &key);
-		if (!c)
+		at = bpf_map_lookup_elem(&parked, &key);
+		if (!at)
 			return;
 		ADD(stats.listener_parked, 1);
 	}
+
+	struct conn *c = &at->conn;
 
 	__u32 *client = bpf_map_lookup_elem(&peers, &key);
 
@@ -201,31 +250,30 @@ static __always_inline int observe(struct __sk_buff *skb, bool egress)
 	if (!c || c->role == ROLE_NONE || c->dead)
 		return 1;
 
+	struct conn_entry *e = (struct conn_entry *)c;
 	bool response = egress == (c->role == ROLE_SERVER);
-	struct stream *s = response ? &c->responses : &c->requests;
-	bool lost = false;
-	__u32 fresh = p.len ? http_begin(s, p.seq, p.off, p.len, c->fresh, &lost) : 0;
 
-	if (lost)
-		conn_unparsed(c, response, false);
-	if (fresh) {
-		skb->cb[0] = p.flags;
-		/* Does not come back. */
-		if (egress)
-			bpf_tail_call(skb, &parse_out, response ? PARSE_RESPONSES : PARSE_REQUESTS);
-		else
-			bpf_tail_call(skb, &parse_in, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+	if (egress) {
+		place(skb, c, sk, &p, egress, response);
+		return 1;
 	}
-	if (p.flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
-		conn_close(c, sk, p.seq, p.flags, egress, response, packet_time(skb, egress));
+
+	int turn = order_enter(skb, e, &p, response ? &c->responses : &c->requests);
+
+	if (turn == ORDER_PARSE)
+		place(skb, c, sk, &p, egress, response);
+	if (turn != ORDER_DONE)
+		leave(skb, e, response);
 	return 1;
 }
 
 static __always_inline int parse(struct __sk_buff *skb, bool egress, bool response)
 {
+	const struct http_bytes b = { .skb = skb };
 	__u8 flags =
-		skb->cb[0]; /* of the TCP header, from observe(); the kernel clears cb before each packet */
+		skb->cb[0]; /* of the TCP header, from place(); the kernel clears cb before each packet */
 	struct bpf_sock *sk = skb->sk;
+	struct conn_entry *e;
 	struct conn *c;
 
 	if (!sk)
@@ -233,23 +281,83 @@ static __always_inline int parse(struct __sk_buff *skb, bool egress, bool respon
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 1;
-	c = bpf_sk_storage_get(&conns, sk, 0, 0);
-	if (!c)
+	e = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (!e)
 		return 1;
+	c = &e->conn;
 
 	__u64 now = packet_time(skb, egress);
 
-	if (!(response ? conn_responses(c, skb, now) : conn_requests(c, skb, now))) {
-		if (egress)
-			bpf_tail_call(skb, &parse_out, response ? PARSE_RESPONSES : PARSE_REQUESTS);
-		else
-			bpf_tail_call(skb, &parse_in, response ? PARSE_RESPONSES : PARSE_REQUESTS);
+	if (!(response ? conn_responses(c, &b, now) : conn_requests(c, &b, now))) {
+		go_parse(skb, egress, response);
 		give_up(c, response);
 	}
 	/* The payload was new, so its end is the stream's. */
 	if (flags & (TCP_FLAG_FIN | TCP_FLAG_RST))
 		conn_close(c, sk, (response ? &c->responses : &c->requests)->next_seq, flags,
 			   egress, response, now);
+	if (!egress) {
+		e->waiting = 0;
+		leave(skb, e, response);
+	}
+	return 1;
+}
+
+/* A segment that waited: the next whose turn it is, one a run. */
+static __always_inline int parse_stashed(struct __sk_buff *skb, bool response)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct http_bytes b = { 0 };
+	struct conn_entry *e;
+	struct stash *st;
+	bool lost;
+
+	if (!sk)
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 1;
+	e = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (!e)
+		return 1;
+
+	struct conn *c = &e->conn;
+	struct stream *s = response ? &c->responses : &c->requests;
+	__u32 slot = e->slot;
+	bool more = slot;
+
+	if (!more)
+		slot = 1 + order_next(e);
+	if (slot > STASH_SLOTS) {
+		leave(skb, e, response);
+		return 1;
+	}
+	st = stash_get(skb, slot - 1);
+	if (st && !more) {
+		if (http_misses(s, st->seq)) {
+			e->waiting |= 1 << (slot - 1);
+			leave(skb, e, response);
+			return 1;
+		}
+		more = !c->dead && st->len && http_begin(s, st->seq, 0, st->len, c->fresh, &lost);
+		e->slot = slot;
+	}
+	if (st && more) {
+		__u64 now = bpf_ktime_get_ns();
+
+		b.copy = st->data;
+		if (!(response ? conn_responses(c, &b, now) : conn_requests(c, &b, now))) {
+			go_stashed(skb, response);
+			give_up(c, response);
+		}
+	}
+	if (st && (st->flags & TCP_FLAG_FIN))
+		conn_close(c, sk, st->seq + st->len, st->flags, false, response,
+			   bpf_ktime_get_ns());
+	stash_drop(skb, e, slot - 1);
+	e->slot = 0;
+	e->waiting = 0;
+	leave(skb, e, response);
 	return 1;
 }
 
@@ -373,19 +481,32 @@ int in_responses(struct __sk_buff *skb)
 SEC("cgroup_skb/ingress")
 int in_parked(struct __sk_buff *skb)
 {
+	const struct http_bytes b = { .skb = skb };
 	struct packet p;
 	struct peer_key key;
-	struct conn *c;
+	struct parked_conn *at;
 
 	if (!packet_tcp(skb, 0, &p))
 		return 1;
 	peer_of(skb, &p, true, &key);
-	c = bpf_map_lookup_elem(&parked, &key);
-	if (c && !conn_requests(c, skb, bpf_ktime_get_ns())) {
+	at = bpf_map_lookup_elem(&parked, &key);
+	if (at && !conn_requests(&at->conn, &b, bpf_ktime_get_ns())) {
 		bpf_tail_call(skb, &parse_in, PARSE_PARKED);
-		give_up(c, false);
+		give_up(&at->conn, false);
 	}
 	return 1;
+}
+
+SEC("cgroup_skb/ingress")
+int in_stashed_requests(struct __sk_buff *skb)
+{
+	return parse_stashed(skb, false);
+}
+
+SEC("cgroup_skb/ingress")
+int in_stashed_responses(struct __sk_buff *skb)
+{
+	return parse_stashed(skb, true);
 }
 
 SEC("cgroup_skb/egress")

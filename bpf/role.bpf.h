@@ -61,15 +61,21 @@ struct {
 	__type(value, __u32);
 } peers SEC(".maps");
 
+/* A struct conn_entry to be: this kind of map takes no lock. */
+struct parked_conn {
+	struct conn conn;
+	__u8 rest[sizeof(struct conn_entry) - sizeof(struct conn)];
+};
+
 /* Connections whose first request came before their socket. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 2048);
 	__type(key, struct peer_key);
-	__type(value, struct conn);
+	__type(value, struct parked_conn);
 } parked SEC(".maps");
 
-static const struct conn no_conn;
+static const struct parked_conn no_conn;
 
 static __always_inline __u32 service_of_port(__u32 netns, __u16 port)
 {
@@ -215,13 +221,13 @@ static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_s
 	}
 
 	struct peer_key key;
-	struct conn *from = NULL;
+	struct parked_conn *from = NULL;
 	struct conn *c;
 
 	if (r.role == ROLE_SERVER) {
 		peer_of(skb, p, !egress, &key);
 		from = bpf_map_lookup_elem(&parked, &key);
-		if (from && !parked_fits(from, sk))
+		if (from && !parked_fits(&from->conn, sk))
 			from = NULL;
 	}
 	/* Linux before 5.17 takes no pointer here that may be NULL. */

@@ -10,8 +10,12 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/util.h"
@@ -67,6 +71,56 @@ static void test_observe_counts_pipelined(void **state)
 	scene_look(&t);
 	scene_assert_exact(&t);
 	print_run_times(&t, "eight requests a packet");
+	scene_stop(&t);
+}
+
+/* Moves both ends from CPU to CPU: segments that were sent from two of them overtake each other. */
+struct mover {
+	pthread_t thread;
+	pid_t pids[2];
+	atomic_bool stop;
+};
+
+static void *move(void *arg)
+{
+	struct mover *m = arg;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	for (unsigned int i = 0; !atomic_load(&m->stop); i++) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(i / 2 % (unsigned int)cpus, &set);
+		sched_setaffinity(m->pids[i % 2], sizeof(set), &set);
+	}
+	return NULL;
+}
+
+static void test_observe_counts_while_tasks_migrate(void **state)
+{
+	(void)state;
+	struct observer_self self;
+	struct scene t;
+
+	if (!scene_available(__func__))
+		skip();
+	scene_start(&t, 32, false);
+	scene_attach_server(&t);
+	scene_attach_client(&t);
+	scene_scan(&t);
+
+	struct mover m = { .pids = { t.server.pid, t.client.pid } };
+
+	assert_int_equal(load_connect(&t.client, 32, false), 0);
+	assert_int_equal(pthread_create(&m.thread, NULL, move, &m), 0);
+	int ret = load_run(&t.client, SCENE_MIX, 8, 64 * 8 * 64);
+	atomic_store(&m.stop, true);
+	pthread_join(m.thread, NULL);
+	assert_int_equal(ret, 0);
+	scene_look(&t);
+	assert_int_equal(observer_self(t.observer, &self), 0);
+	printf("  %llu segments overtook another\n", (unsigned long long)self.stats.overtaken);
+	scene_assert_exact(&t);
 	scene_stop(&t);
 }
 
@@ -182,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_observe_counts_100000_requests),
 		cmocka_unit_test(test_observe_counts_pipelined),
+		cmocka_unit_test(test_observe_counts_while_tasks_migrate),
 		cmocka_unit_test(test_observe_request_on_the_handshakes_ack),
 		cmocka_unit_test(test_observe_services_attached_late),
 		cmocka_unit_test(test_observe_every_framing),

@@ -3,12 +3,14 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/cgroup.h"
 #include "kernel/observer_internal.h"
 #include "kernel/procs.h"
 #include "skel/observe_request.skel.h"
+#include "skel/observe_request_lock.skel.h"
 
 #define SLOW_NS (500 * NSEC_PER_MSEC)
 
@@ -49,14 +51,30 @@ static void set_lack(struct observer *o, size_t offset, const char *why)
 	*(const char **)((char *)&o->can + offset) = why;
 }
 
-static int open_programs(struct observer *o)
+/* @lock: the form for kernels without atomics that have a result; its maps and programs are the same. */
+static int open_skeleton(bool lock, struct observe_request_bpf **ret)
 {
-	o->request = observe_request_bpf__open();
-	if (!o->request)
-		return -errno;
+	struct observe_request_bpf *r = calloc(1, sizeof(*r));
 
+	if (!r)
+		return -ENOMEM;
+	int err = observe_request_bpf__create_skeleton(r);
+	if (!err && lock)
+		r->skeleton->data =
+			(void *)observe_request_lock_bpf__elf_bytes(&r->skeleton->data_sz);
+	err = err ?: bpf_object__open_skeleton(r->skeleton, NULL);
+	if (err)
+		observe_request_bpf__destroy(r);
+	else
+		*ret = r;
+	return err;
+}
+
+static int open_programs(struct observer *o, bool lock)
+{
 	uint32_t netns;
-	int err = proc_netns(getpid(), &netns);
+	int err = open_skeleton(lock, &o->request) ?: proc_netns(getpid(), &netns);
+
 	if (err)
 		return err;
 	o->request->bss->config = (struct abi_config){
@@ -86,19 +104,23 @@ static const struct optional *complained_optional(void)
 static int load_programs(struct observer *o)
 {
 	libbpf_print_fn_t printed = libbpf_set_print(note_complaint);
+	bool lock = false;
 	int err = -EINVAL;
 
-	for (size_t i = 0; err && i <= ARRAY_SIZE(optionals); i++) {
+	for (size_t i = 0; err && i <= ARRAY_SIZE(optionals) + 1; i++) {
 		*complained = '\0';
-		err = open_programs(o) ?: observe_request_bpf__load(o->request);
+		err = open_programs(o, lock) ?: observe_request_bpf__load(o->request);
 		if (!err)
 			break;
 		observe_request_bpf__destroy(o->request);
 		o->request = NULL;
 		const struct optional *bad = complained_optional();
-		if (!bad)
+		if (bad)
+			set_lack(o, bad->lacks, bad->why);
+		else if (lock)
 			break;
-		set_lack(o, bad->lacks, bad->why);
+		else
+			lock = true;
 	}
 	libbpf_set_print(printed);
 	return err;
