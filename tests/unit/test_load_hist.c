@@ -93,7 +93,7 @@ static void test_hist_quantiles_of_many_kinds(void **state)
 				kind == 2     ? (uint64_t)(u < .9 ? 2e6 + u * 1e5 : 2e9 + u * 1e8) :
 						20000000;
 			sum += (double)values[i];
-			hist_add(&h, values[i], 1);
+			hist_record(&h, values[i], 1);
 		}
 		check_quantiles(names[kind]);
 		assert_true(fabs(hist_mean(&h) - sum / NR) < 1);
@@ -104,7 +104,7 @@ static void test_hist_of_nothing(void **state)
 {
 	(void)state;
 	hist_reset(&h);
-	hist_add(&h, 5, 0);
+	hist_record(&h, 5, 0);
 	assert_int_equal(h.total, 0);
 	assert_int_equal(hist_quantile(&h, .5), 0);
 	assert_true(hist_mean(&h) == 0);
@@ -114,8 +114,8 @@ static void test_hist_counts_what_is_too_long(void **state)
 {
 	(void)state;
 	hist_reset(&h);
-	hist_add(&h, 1000, 99);
-	hist_add(&h, HIST_MAX_NS + 12345, 1);
+	hist_record(&h, 1000, 99);
+	hist_record(&h, HIST_MAX_NS + 12345, 1);
 	assert_int_equal(h.clamped, 1);
 	assert_int_equal(hist_quantile(&h, .99), 1001);
 	assert_int_equal(hist_quantile(&h, 1), HIST_MAX_NS + 12345);
@@ -128,7 +128,7 @@ static void test_hist_merges_as_if_added(void **state)
 	hist_reset(&other);
 	for (size_t i = 0; i < NR; i++) {
 		values[i] = (uint64_t)(draw() * 1e8);
-		hist_add(i % 3 ? &h : &other, values[i], 1);
+		hist_record(i % 3 ? &h : &other, values[i], 1);
 	}
 	hist_merge(&h, &other);
 	assert_int_equal(h.total, NR);

@@ -37,7 +37,7 @@ void hist_reset(struct hist *h)
 	memset(h, 0, sizeof(*h));
 }
 
-void hist_add(struct hist *h, uint64_t ns, uint64_t nr)
+void hist_record(struct hist *h, uint64_t ns, uint64_t nr)
 {
 	if (!nr)
 		return;

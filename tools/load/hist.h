@@ -42,8 +42,8 @@ uint64_t hist_slot_ns(size_t slot, uint64_t *width);
 
 void hist_reset(struct hist *h);
 
-/** hist_add() - count @ns @nr times. */
-void hist_add(struct hist *h, uint64_t ns, uint64_t nr);
+/** hist_record() - count @ns @nr times. */
+void hist_record(struct hist *h, uint64_t ns, uint64_t nr);
 
 /** hist_merge() - add all of @from to @h. */
 void hist_merge(struct hist *h, const struct hist *from);

@@ -13,9 +13,9 @@ static void count(struct tally *t, const struct conn_request *rq, bool error, ui
 	t->second_requests++;
 	t->errors += error;
 	t->second_errors += error;
-	hist_add(&t->latency, latency_ns, 1);
-	hist_add(&t->second, latency_ns, 1);
-	hist_add(&t->service, now_ns - MIN(rq->sent_ns, now_ns), 1);
+	hist_record(&t->latency, latency_ns, 1);
+	hist_record(&t->second, latency_ns, 1);
+	hist_record(&t->service, now_ns - MIN(rq->sent_ns, now_ns), 1);
 }
 
 bool tally_answer(struct tally *t, const struct conn_request *rq, int status, uint64_t now_ns)
@@ -45,7 +45,8 @@ void tally_unsent(struct tally *t, double first_ns, double step_ns, uint64_t nr,
 		uint64_t n = MIN(group, nr - i);
 		double due_ns = first_ns + step_ns * ((double)i + (double)(n - 1) / 2);
 
-		hist_add(&t->latency, due_ns < (double)now_ns ? now_ns - (uint64_t)due_ns : 0, n);
+		hist_record(&t->latency, due_ns < (double)now_ns ? now_ns - (uint64_t)due_ns : 0,
+			    n);
 	}
 }
 
