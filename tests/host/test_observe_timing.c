@@ -33,53 +33,6 @@ static void pause_ms(long ms)
 		;
 }
 
-static int call(uint16_t port, uint16_t *from)
-{
-	const struct timeval patience = { .tv_sec = 20 };
-	const int one = 1;
-	struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(*from) };
-	struct sockaddr_in there = { .sin_family = AF_INET, .sin_port = htons(port) };
-	socklen_t len = sizeof(here);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	here.sin_addr.s_addr = there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&there, sizeof(there)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&here, &len), 0);
-	*from = ntohs(here.sin_port);
-	return fd;
-}
-
-static void ask(int fd, const char *path)
-{
-	char text[128];
-	int len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
-
-	assert_int_equal(send(fd, text, (size_t)len, MSG_NOSIGNAL), len);
-}
-
-/* Read an answer whose body has @body bytes. */
-static void hear(int fd, size_t body)
-{
-	static char in[1 << 16];
-	size_t head = 0, got = 0;
-
-	while (!head || got < head + body) {
-		ssize_t n = recv(fd, in, sizeof(in), 0);
-		assert_true(n > 0);
-		if (!head) {
-			const char *end = memmem(in, (size_t)n, "\r\n\r\n", 4);
-			assert_non_null(end);
-			head = (size_t)(end + 4 - in);
-		}
-		got += (size_t)n;
-	}
-	assert_int_equal(got, head + body);
-}
-
 /* Reset it: the port is free at once. */
 static void drop(int fd)
 {
@@ -100,16 +53,16 @@ static void test_observe_server_stands_still(void **state)
 	scene_start(&t, 0, false);
 	scene_attach_server(&t);
 	scene_scan(&t);
-	int fd = call(t.server.port, &from);
+	int fd = scene_call(t.server.port, &from);
 	assert_int_equal(kill(t.server.pid, SIGSTOP), 0);
 	uint64_t began = clock_mono_ns();
-	ask(fd, "/200/5");
+	scene_ask(fd, "GET /200/5");
 	pause_ms(50);
 	scene_look(&t);
 	assert_int_equal(t.served.in_flight, 1);
 	assert_true(t.served.oldest_ns >= 45 * NSEC_PER_MSEC);
 	assert_int_equal(kill(t.server.pid, SIGCONT), 0);
-	hear(fd, 5);
+	scene_hear(fd, 5);
 	uint64_t took = clock_mono_ns() - began;
 	scene_look(&t);
 	assert_int_equal(t.served.requests, 1);
@@ -132,13 +85,13 @@ static void test_observe_duration_ends_with_the_last_byte(void **state)
 	scene_start(&t, 0, false);
 	scene_attach_server(&t);
 	scene_scan(&t);
-	int fd = call(t.server.port, &from);
+	int fd = scene_call(t.server.port, &from);
 	uint64_t began = clock_mono_ns();
 	for (int i = 0; i < 4; i++) {
 		/* sendfile() fills the buffers, and waits for us. */
-		ask(fd, "/200/16777216/file");
+		scene_ask(fd, "GET /200/16777216/file");
 		pause_ms(100);
-		hear(fd, body);
+		scene_hear(fd, body);
 	}
 	uint64_t took = clock_mono_ns() - began;
 	scene_look(&t);
@@ -283,18 +236,18 @@ static void test_observe_port_used_again_by_a_stranger(void **state)
 					 t.now, &us, NULL),
 			 0);
 	scene_scan(&t);
-	int fd = call(t.server.port, &from);
-	ask(fd, "/200/5");
-	hear(fd, 5);
+	int fd = scene_call(t.server.port, &from);
+	scene_ask(fd, "GET /200/5");
+	scene_hear(fd, 5);
 	assert_int_equal(tick_edge(&t, us.id), 1);
 	drop(fd);
 
 	/* From now on we are nobody, and call from the same port. */
 	assert_int_equal(registry_detach(t.registry, "us", NULL, NULL), 0);
 	scene_changes(&t);
-	fd = call(t.server.port, &from);
-	ask(fd, "/200/5");
-	hear(fd, 5);
+	fd = scene_call(t.server.port, &from);
+	scene_ask(fd, "GET /200/5");
+	scene_hear(fd, 5);
 	assert_int_equal(tick_edge(&t, 0), 1);
 	assert_int_equal(tick_edge(&t, us.id), 0);
 	close(fd);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -81,6 +82,30 @@ static int send_file(int fd, size_t len)
 	return 0;
 }
 
+static int send_splice(int fd, size_t len)
+{
+	int ends[2], err = 0;
+	loff_t at = 0;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	while ((size_t)at < len && !err) {
+		ssize_t held = splice(body_fd, &at, ends[1], NULL,
+				      MIN(len - (size_t)at, (size_t)65536), 0);
+		if (held <= 0)
+			err = -EIO;
+		while (held > 0 && !err) {
+			ssize_t n = splice(ends[0], NULL, fd, NULL, (size_t)held, SPLICE_F_MORE);
+			if (n <= 0)
+				err = -EIO;
+			held -= n;
+		}
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return err;
+}
+
 /* 0: keep the connection. */
 static int answer(int fd, bool head, unsigned int status, size_t len, const char *how)
 {
@@ -102,13 +127,17 @@ static int answer(int fd, bool head, unsigned int status, size_t len, const char
 
 	if (!strcmp(how, "split"))
 		return send_split(fd, text, (size_t)n) ?: bodyless ? 0 : send_split(fd, body, len);
-	err = send_all(fd, text, (size_t)n, !bodyless && len > 0 && strcmp(how, "file") != 0);
+	err = send_all(fd, text, (size_t)n,
+		       !bodyless && len > 0 && strcmp(how, "file") != 0 &&
+			       strcmp(how, "splice") != 0);
 	if (err || bodyless)
 		return err;
 	if (chunked)
 		return send_chunked(fd, len);
 	if (!strcmp(how, "file"))
 		return send_file(fd, len);
+	if (!strcmp(how, "splice"))
+		return send_splice(fd, len);
 	return send_all(fd, body, len, false) ?: until_close ? -ECONNRESET : 0;
 }
 

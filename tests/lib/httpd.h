@@ -6,6 +6,7 @@
  *	/200/5          status 200, a body of 5 bytes (none for 204 and 304)
  *	/200/5/chunked  the same in chunks of at most 1,000 bytes
  *	/200/5/file     the body by sendfile()
+ *	/200/5/splice   the body through a pipe, by splice()
  *	/200/5/split    head and body in pieces of 7 bytes, each a segment
  *	/200/5/continue a 100 Continue before it
  *	/200/5/close    no length; the connection closes behind the body

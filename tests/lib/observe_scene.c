@@ -4,8 +4,11 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/util.h"
@@ -275,4 +278,52 @@ void scene_look_until(struct scene *t, uint32_t n)
 		scene_look(t);
 	while (t->served.in_flight != n && clock_mono_ns() < end);
 	assert_int_equal(t->served.in_flight, n);
+}
+
+/* ---- by hand */
+
+int scene_call(uint16_t port, uint16_t *from)
+{
+	const struct timeval patience = { .tv_sec = 20 };
+	const int one = 1;
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(*from) };
+	struct sockaddr_in there = { .sin_family = AF_INET, .sin_port = htons(port) };
+	socklen_t len = sizeof(here);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	here.sin_addr.s_addr = there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&there, sizeof(there)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&here, &len), 0);
+	*from = ntohs(here.sin_port);
+	return fd;
+}
+
+void scene_ask(int fd, const char *line)
+{
+	char text[128];
+	int len = snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: a\r\n\r\n", line);
+
+	assert_int_equal(send(fd, text, (size_t)len, MSG_NOSIGNAL), len);
+}
+
+void scene_hear(int fd, size_t body)
+{
+	static char in[1 << 16];
+	size_t head = 0, got = 0;
+
+	while (!head || got < head + body) {
+		ssize_t n = recv(fd, in, sizeof(in), 0);
+		assert_true(n > 0);
+		if (!head) {
+			const char *end = memmem(in, (size_t)n, "\r\n\r\n", 4);
+			assert_non_null(end);
+			head = (size_t)(end + 4 - in);
+		}
+		got += (size_t)n;
+	}
+	assert_int_equal(got, head + body);
 }

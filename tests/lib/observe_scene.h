@@ -58,6 +58,17 @@ void scene_look(struct scene *t);
 /** scene_look_until() - tick until @n requests wait at the server's end (5 s at most). */
 void scene_look_until(struct scene *t, uint32_t n);
 
+/* By hand, from the test's own process; everything asserts. */
+
+/** scene_call() - a connection to @port on 127.0.0.1, from port *@from (0: any; it is told which). Reads wait 20 s. */
+int scene_call(uint16_t port, uint16_t *from);
+
+/** scene_ask() - send "GET /200/5" as @line; no body. */
+void scene_ask(int fd, const char *line);
+
+/** scene_hear() - read one answer with a body of @body bytes. */
+void scene_hear(int fd, size_t body);
+
 /** scene_assert_exact() - both ends saw all that the client counted, and nothing is left over or lost. */
 void scene_assert_exact(struct scene *t);
 

@@ -134,30 +134,29 @@ static void leave_out_managers(struct listener *l)
 			take_out(l, i);
 }
 
-/* The oldest holder, who made it; *ret untouched where all are gone. */
-static bool oldest(const struct listener *l, struct proc_stat *ret)
+/* The oldest holder made the listener; the others inherited it. It comes first. */
+static void put_maker_first(struct listener *l)
 {
-	struct proc_stat st;
-	bool found = false;
+	struct proc_stat maker = { 0 }, st;
+	size_t at = 0;
 
 	for (size_t i = 0; i < l->nr_pids; i++)
 		if (proc_stat(l->pids[i], &st) == 0 &&
-		    (!found || st.start_ticks < ret->start_ticks ||
-		     (st.start_ticks == ret->start_ticks && st.pid < ret->pid))) {
-			*ret = st;
-			found = true;
+		    (!maker.pid || st.start_ticks < maker.start_ticks ||
+		     (st.start_ticks == maker.start_ticks && st.pid < maker.pid))) {
+			maker = st;
+			at = i;
 		}
-	return found;
+	if (!maker.pid)
+		return;
+	l->pids[at] = l->pids[0];
+	l->pids[0] = maker.pid;
 }
 
 static bool has_its_own(const struct dump *d, const struct listener *but, pid_t pid)
 {
-	struct proc_stat maker;
-
 	for (size_t i = 0; i < d->nr; i++)
-		if (&d->list[i] != but && d->list[i].port != but->port &&
-		    listener_held_by(&d->list[i], pid) && oldest(&d->list[i], &maker) &&
-		    maker.pid == pid)
+		if (d->list[i].port != but->port && d->list[i].nr_pids && d->list[i].pids[0] == pid)
 			return true;
 	return false;
 }
@@ -167,11 +166,11 @@ static void leave_out_leaks(const struct dump *d, struct listener *l)
 {
 	struct proc_stat maker, st;
 
-	if (l->nr_pids < 2 || !oldest(l, &maker))
+	if (l->nr_pids < 2 || proc_stat(l->pids[0], &maker) < 0)
 		return;
-	for (size_t i = l->nr_pids; i-- > 0;)
-		if (l->pids[i] != maker.pid && proc_stat(l->pids[i], &st) == 0 &&
-		    strcmp(st.comm, maker.comm) != 0 && has_its_own(d, l, st.pid))
+	for (size_t i = l->nr_pids; --i > 0;)
+		if (proc_stat(l->pids[i], &st) == 0 && strcmp(st.comm, maker.comm) != 0 &&
+		    has_its_own(d, l, st.pid))
 			take_out(l, i);
 }
 
@@ -233,8 +232,10 @@ static bool carry_over(struct registry *r, struct listener *l)
 static void leave_out(struct dump *d)
 {
 	for (size_t i = 0; i < d->nr; i++)
-		if (d->list[i].changed)
+		if (d->list[i].changed) {
 			leave_out_managers(&d->list[i]);
+			put_maker_first(&d->list[i]);
+		}
 	for (size_t i = 0; i < d->nr; i++)
 		if (d->list[i].changed)
 			leave_out_leaks(d, &d->list[i]);

@@ -20,7 +20,7 @@ struct listener {
 	uint16_t nr_pids;
 	uint16_t unheld_scans; /* since a walk last found nobody who holds it */
 	bool changed;          /* holders were added in this scan */
-	pid_t pids[SERVICE_PIDS_MAX];
+	pid_t pids[SERVICE_PIDS_MAX]; /* the one who made it first */
 };
 
 struct entry {

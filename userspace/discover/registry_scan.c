@@ -33,10 +33,21 @@ static void add_port(struct registry *r, struct service *s, uint16_t port)
 		r->stats.ports_overflow++;
 }
 
-static bool any_pid_holds(const struct service *s, const struct listener *l)
+/* A process that only inherited a listener does not make the port its service's. */
+static bool is_made_by(const struct listener *l, const struct service *s)
 {
 	for (size_t i = 0; i < s->nr_pids; i++)
-		if (listener_held_by(l, s->pids[i]))
+		if (l->nr_pids && l->pids[0] == s->pids[i])
+			return true;
+	return false;
+}
+
+/* Did somebody attach this port under another name? */
+static bool is_anothers(const struct registry *r, const struct entry *e, uint16_t port)
+{
+	for (size_t i = 0; i < r->nr; i++)
+		if (r->entries[i] != e && r->entries[i]->s.source == SERVICE_BY_PORT &&
+		    r->entries[i]->by_port == port)
 			return true;
 	return false;
 }
@@ -54,7 +65,7 @@ static void select_port(struct registry *r, const struct entry *e, struct servic
 	}
 }
 
-/* By cgroup: its processes, and the listeners that they hold or that were made in it. */
+/* By cgroup: its processes, and the listeners that they made or that were made in it. */
 static void select_cgroup(struct registry *r, const struct entry *e, struct service *s)
 {
 	pid_t pids[SERVICE_PIDS_MAX];
@@ -66,9 +77,11 @@ static void select_cgroup(struct registry *r, const struct entry *e, struct serv
 		r->stats.pids_overflow++;
 	for (ssize_t i = 0; i < nr && i < SERVICE_PIDS_MAX; i++)
 		add_pid(r, s, pids[i]);
-	for (size_t i = 0; i < r->nr_listeners; i++)
-		if (any_pid_holds(s, &r->listeners[i]) || (id && r->listeners[i].cgroup_id == id))
-			add_port(r, s, r->listeners[i].port);
+	for (size_t i = 0; i < r->nr_listeners; i++) {
+		const struct listener *l = &r->listeners[i];
+		if ((is_made_by(l, s) || (id && l->cgroup_id == id)) && !is_anothers(r, e, l->port))
+			add_port(r, s, l->port);
+	}
 }
 
 /*
@@ -86,7 +99,7 @@ static void select_pid(struct registry *r, const struct entry *e, struct service
 		add_pid(r, s, e->by_pid);
 		for (size_t i = 0; i < r->nr_listeners; i++) {
 			const struct listener *l = &r->listeners[i];
-			if (!listener_held_by(l, e->by_pid))
+			if (!listener_held_by(l, e->by_pid) || is_anothers(r, e, l->port))
 				continue;
 			add_port(r, s, l->port);
 			for (size_t k = 0; k < l->nr_pids; k++)
@@ -237,6 +250,17 @@ static void find_new(struct registry *r)
 	}
 }
 
+/* An attached service took its port since. */
+static bool is_claimed(const struct registry *r, const struct service *s)
+{
+	for (size_t i = 0; i < r->nr; i++)
+		for (size_t k = 0; k < r->entries[i]->s.nr_ports; k++)
+			if (r->entries[i]->s.source != SERVICE_FOUND &&
+			    r->entries[i]->s.ports[k] == s->ports[0])
+				return true;
+	return false;
+}
+
 static bool has_listener(const struct registry *r, const struct service *s)
 {
 	for (size_t i = 0; i < r->nr_listeners; i++)
@@ -253,7 +277,9 @@ static void drop_absent(struct registry *r, uint64_t now_ns)
 
 		if (e->s.source != SERVICE_FOUND)
 			continue;
-		if (has_listener(r, &e->s))
+		if (is_claimed(r, &e->s))
+			registry_drop(r, e);
+		else if (has_listener(r, &e->s))
 			e->absent_since_ns = 0;
 		else if (!e->absent_since_ns)
 			e->absent_since_ns = now_ns;
