@@ -272,6 +272,19 @@ static void test_shape_users_in_a_straight_line(void **state)
 	assert_int_equal(shape_users(&s, 29999 * NSEC_PER_MSEC), 10);
 }
 
+static void test_shape_squeezed(void **state)
+{
+	struct shape s;
+
+	(void)state;
+	assert_int_equal(shape_find("spike", false, &s), 0);
+	shape_squeeze(&s, 9 * NSEC_PER_SEC);
+	assert_int_equal(shape_duration_ns(&s), 9 * NSEC_PER_SEC);
+	assert_int_equal(shape_users(&s, NSEC_PER_SEC), 25);
+	assert_int_equal(shape_users(&s, 3 * NSEC_PER_SEC), 50);
+	assert_int_equal(shape_users_max(&s), 50);
+}
+
 static void test_shape_refuses(void **state)
 {
 	static const char head[] =
@@ -334,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_threshold_refuses),
 		cmocka_unit_test(test_shape_the_four),
 		cmocka_unit_test(test_shape_users_in_a_straight_line),
+		cmocka_unit_test(test_shape_squeezed),
 		cmocka_unit_test(test_shape_refuses),
 		cmocka_unit_test(test_shape_list_is_json),
 	};

@@ -22,7 +22,8 @@ struct run {
 	struct crowd_options crowd;
 	struct shape shape;
 	char urls[NR_SERVICES][URL_SIZE];
-	uint64_t users, duration_ns, slow_ns; /* of `steady` */
+	uint64_t users, duration_ns; /* of `steady` */
+	uint64_t slow_ns, squeeze_ns;
 	struct threshold thresholds[THRESHOLDS_MAX];
 	unsigned int nr_thresholds;
 	bool with_failures, json, json_lines;
@@ -109,6 +110,14 @@ static int take_slow(void *ctx, const char *value, const char **allowed)
 	return take_time(value, 3600 * NSEC_PER_SEC, &((struct run *)ctx)->slow_ns);
 }
 
+static int take_squeeze(void *ctx, const char *value, const char **allowed)
+{
+	*allowed = "100ms to 1h";
+	if (take_time(value, 3600 * NSEC_PER_SEC, &((struct run *)ctx)->squeeze_ns))
+		return -EINVAL;
+	return ((struct run *)ctx)->squeeze_ns < 100 * NSEC_PER_MSEC ? -EINVAL : 0;
+}
+
 static int take_timeout(void *ctx, const char *value, const char **allowed)
 {
 	*allowed = "1ms to 1h";
@@ -152,6 +161,7 @@ static const struct options_entry entries[] = {
 	{ 0, "timeout", "TIME", "a user's patience; default 15s", take_timeout },
 	{ 0, "slow", "TIME", "with --json-lines: a line for each that takes so long, or fails",
 	  take_slow },
+	{ 0, "squeeze", "TIME", "the shape's stages within so long", take_squeeze },
 	{ 0, "auth-url", "URL", "default AUTH_SERVICE_URL, else http://127.0.0.1:8001", take_auth },
 	{ 0, "db-url", "URL", "default DB_SERVICE_URL, else …:8002", take_db },
 	{ 0, "product-url", "URL", "default PRODUCT_SERVICE_URL, else …:8003", take_product },
@@ -255,6 +265,8 @@ static int complete(struct run *r, const char *name)
 		return usage(
 			name,
 			"there is no such shape; there are normal, spike, endurance, stress and steady");
+	if (r->squeeze_ns)
+		shape_squeeze(&r->shape, r->squeeze_ns);
 	if (r->nr_thresholds) {
 		memcpy(r->shape.thresholds, r->thresholds, sizeof(r->thresholds));
 		r->shape.nr_thresholds = r->nr_thresholds;

@@ -164,6 +164,14 @@ uint64_t shape_duration_ns(const struct shape *s)
 	return ns;
 }
 
+void shape_squeeze(struct shape *s, uint64_t total_ns)
+{
+	double by = (double)total_ns / (double)shape_duration_ns(s);
+
+	for (unsigned int i = 0; i < s->nr_stages; i++)
+		s->stages[i].duration_ns = (uint64_t)((double)s->stages[i].duration_ns * by);
+}
+
 unsigned int shape_users_max(const struct shape *s)
 {
 	unsigned int most = s->start_users;

@@ -42,6 +42,9 @@ int shape_parse(const char *json, size_t len, const char *name, bool with_failur
 /** shape_list() - all of them as JSON, {"items":[{"name","says","duration_s","vus_max","stages":[…],"thresholds":[…]}]}. 0 or buf's error. */
 int shape_list(struct buf *b);
 
+/** shape_squeeze() - the same stages within @total_ns, for a quick look. */
+void shape_squeeze(struct shape *s, uint64_t total_ns);
+
 uint64_t shape_duration_ns(const struct shape *s);
 unsigned int shape_users_max(const struct shape *s);
 
