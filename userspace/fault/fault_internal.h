@@ -75,13 +75,21 @@ void fault_resolve(const struct faults_config *c, struct fault *a);
 /** fault_check_service() - does @s have what the type needs? 0, or the problem's errno. */
 int fault_check_service(const struct fault *a, const struct service *s, struct problem *p);
 
-/* ---- fault_backend.c */
+/* ---- fault_choose.c */
+
+/**
+ * backend_lack() - why back end @name cannot be used here and now, for any service; NULL: it can.
+ * @delay_ns: the delay asked for; 0: any. The sentence is static or the thread's own until the next call.
+ */
+const char *backend_lack(const char *name, uint64_t delay_ns, const struct faults_config *cfg);
 
 /**
  * backend_choose() - the first back end of the type that works here and for @s; NULL and the problem where none does.
  */
 const char *backend_choose(const struct fault_request *r, const struct service *s,
 			   const struct faults_config *cfg, struct problem *p);
+
+/* ---- fault_backend.c */
 
 /** backend_arm() - make everything of @a; on failure all of it is unmade. */
 int backend_arm(struct faults *f, struct armed *a, struct problem *p);

@@ -98,8 +98,7 @@ static cJSON *param_json(const struct fault_param_desc *d, enum fault_type type,
 	return o;
 }
 
-static cJSON *type_json(const struct fault_type_desc *t, const struct faults_config *c,
-			const struct probe *probe)
+static cJSON *type_json(const struct fault_type_desc *t, const struct faults_config *c)
 {
 	const char *chosen = NULL;
 	cJSON *o = cJSON_CreateObject();
@@ -112,7 +111,7 @@ static cJSON *type_json(const struct fault_type_desc *t, const struct faults_con
 		cJSON_AddItemToArray(params, param_json(&t->params[i], t->type, c));
 	cJSON *backends = cJSON_AddArrayToObject(o, "backends");
 	for (size_t i = 0; i < FAULT_BACKENDS_MAX && t->backends[i].name; i++) {
-		const char *why = probe_why(probe, t->backends[i].name);
+		const char *why = backend_lack(t->backends[i].name, 0, c);
 		cJSON *b = cJSON_CreateObject();
 
 		cJSON_AddStringToObject(b, "name", t->backends[i].name);
@@ -136,7 +135,6 @@ cJSON *faults_types_json(const struct faults_config *cfg)
 
 	faults_config_default(&defaults);
 	for (int i = 0; i < NR_FAULT_TYPES; i++)
-		cJSON_AddItemToArray(
-			items, type_json(&fault_types()[i], cfg ? cfg : &defaults, probe_cached()));
+		cJSON_AddItemToArray(items, type_json(&fault_types()[i], cfg ? cfg : &defaults));
 	return o;
 }

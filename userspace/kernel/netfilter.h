@@ -52,7 +52,14 @@ int netfilter_remove(const char *id);
 /** netfilter_count() - rules of fault @id (NULL: any of ours) that stand now; -errno when they cannot be read. */
 int netfilter_count(const char *id);
 
-/** netfilter_others() - rules and chains of others in this netns (iptables-save "-A" lines, nft tables), for doctor; -errno. */
+/** netfilter_others() - rules of others in this netns (iptables-save "-A" lines), for doctor; -errno. */
 int netfilter_others(void);
+
+/**
+ * netfilter_managers() - who manages the firewall of this netns, by the names of chains and nftables tables.
+ * @names: "ufw, Docker"; "" where nobody known does. @len > 0.
+ * Returns the number of nftables tables that are neither of those nor of iptables.
+ */
+int netfilter_managers(char *names, size_t len);
 
 #endif

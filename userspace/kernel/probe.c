@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel/probe.h"
 
+#include <bpf/bpf.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
@@ -39,7 +41,13 @@ static const char *try_cgroup_skb(void)
 	if (cgroup_root(root) < 0)
 		return "no cgroup v2 hierarchy is mounted";
 	CLEANUP(closep) int fd = tiny_program(BPF_PROG_TYPE_CGROUP_SKB, 1);
-	return fd < 0 ? "this kernel, or our rights, allow no cgroup_skb programs" : NULL;
+	CLEANUP(closep) int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	__u32 flags, nr = 0;
+	/* Where anybody may load one, attaching still takes CAP_NET_ADMIN, and so does this question. */
+	if (fd < 0 || dir < 0 ||
+	    bpf_prog_query(dir, BPF_CGROUP_INET_INGRESS, 0, &flags, NULL, &nr) < 0)
+		return "this kernel, or our rights, allow no cgroup_skb programs";
+	return NULL;
 }
 
 static const char *try_tcx(void)
@@ -85,18 +93,49 @@ static const char *try_nfqueue(void)
 	return NULL;
 }
 
-__attribute__((format(printf, 2, 3))) static void conflict(struct probe *p, const char *fmt, ...)
+/* ---- who else is here */
+
+struct found {
+	struct probe_conflict *list;
+	size_t nr;
+};
+
+PRINTF_LIKE(3, 4) static void conflict(struct found *f, const char *advice, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (p->nr_conflicts == PROBE_CONFLICTS_MAX)
+	if (f->nr == PROBE_CONFLICTS_MAX)
 		return;
+	f->list[f->nr].advice = advice;
 	va_start(ap, fmt);
-	vsnprintf(p->conflicts[p->nr_conflicts++], sizeof(p->conflicts[0]), fmt, ap);
+	vsnprintf(f->list[f->nr].says, sizeof(f->list[f->nr].says), fmt, ap);
 	va_end(ap);
+	f->nr++;
 }
 
-static void look_at_qdiscs(struct probe *p)
+static void look_at_rules(struct found *f)
+{
+	char managers[160];
+	int rules = netfilter_others();
+	int tables = netfilter_managers(managers, sizeof(managers));
+
+	if (*managers)
+		conflict(
+			f,
+			"Arm a timeout again after it has reloaded its rules: ours go with them, and the fault says so and fails.",
+			"The firewall of this network namespace is managed by %s.", managers);
+	if (rules > 0)
+		conflict(
+			f,
+			"Nothing, as long as they let the traffic pass: ours stand behind them, at the end of mangle OUTPUT.",
+			"%d netfilter rules of others are in this network namespace.", rules);
+	if (tables > 0)
+		conflict(f,
+			 "Nothing, as long as they let the traffic pass: ours are apart from them.",
+			 "%d nftables tables of others are in this network namespace.", tables);
+}
+
+static void look_at_qdiscs(struct found *f)
 {
 	struct tc_device dev[TC_DEVICES_MAX];
 	int n = tc_devices(dev);
@@ -106,29 +145,65 @@ static void look_at_qdiscs(struct probe *p)
 
 		if (qdisc_look(dev[i].ifindex, &info) == 0 && info.root == QDISC_ROOT_FOREIGN)
 			conflict(
-				p,
-				"%s has a root qdisc of somebody else (%s): fq cannot be put there, timeout uses nfqueue",
+				f,
+				"Take it off if nobody needs it (tc qdisc del dev DEVICE root); it is never replaced by ours.",
+				"%s has a root qdisc of somebody else (%s): fq cannot be put there, timeout uses nfqueue.",
 				dev[i].name, info.kind);
 	}
 }
 
 /* Before 5.15, a v1 net_cls or net_prio in use takes new sockets out of their v2 cgroup. */
-static void look_at_cgroup_v1(struct probe *p)
+static void look_at_cgroup_v1(struct found *f)
 {
 	char line[256];
 
-	CLEANUP(fclosep) FILE *f = fopen("/proc/cgroups", "re");
-	while (f && fgets(line, sizeof(line), f)) {
+	CLEANUP(fclosep) FILE *file = fopen("/proc/cgroups", "re");
+	while (file && fgets(line, sizeof(line), file)) {
 		char name[32];
 		int hierarchy, groups;
 
 		if (sscanf(line, "%31s %d %d", name, &hierarchy, &groups) == 3 && hierarchy > 0 &&
 		    groups > 1 && (!strcmp(name, "net_cls") || !strcmp(name, "net_prio")))
 			conflict(
-				p,
+				f,
+				"Boot with cgroup_no_v1=net_cls,net_prio; a fault that touches nothing says so and fails.",
 				"cgroup v1 %s is in use (%d groups): before Linux 5.15 new sockets then leave their v2 "
-				"cgroup and faults touch nothing",
+				"cgroup.",
 				name, groups);
+	}
+}
+
+size_t probe_conflicts(struct probe_conflict ret[static PROBE_CONFLICTS_MAX])
+{
+	struct found f = { .list = ret };
+
+	look_at_rules(&f);
+	look_at_qdiscs(&f);
+	look_at_cgroup_v1(&f);
+	return f.nr;
+}
+
+/* ---- all of it */
+
+static struct probe_item *item(const struct probe *p, const char *name)
+{
+	for (size_t i = 0; i < PROBE_ITEMS; i++)
+		if (!strcmp(p->items[i].name, name))
+			return (struct probe_item *)&p->items[i];
+	return NULL;
+}
+
+/* Whatever acts on requests draws by cgroup_skb, however it acts then. */
+static void need_draw(struct probe *p)
+{
+	const struct probe_item *draw = item(p, "cgroup_skb");
+	static const char *const users[] = { "fq", "nfqueue", "tcx", "clsact" };
+
+	for (size_t i = 0; draw->why && i < ARRAY_SIZE(users); i++) {
+		struct probe_item *user = item(p, users[i]);
+
+		user->why = draw->why;
+		user->fix = draw->fix;
 	}
 }
 
@@ -136,26 +211,26 @@ void probe_run(struct probe *ret)
 {
 	struct probe p = {
 		.items = {
-			{ "cgroup_skb", try_cgroup_skb() },
-			{ "fq", qdisc_kind_available("fq") ? NULL : "this kernel has no fq qdisc (sch_fq)" },
-			{ "nfqueue", try_nfqueue() },
-			{ "tcx", try_tcx() },
-			{ "clsact", qdisc_kind_available("clsact") ? NULL : "this kernel has no clsact qdisc (sch_ingress)" },
-			{ "perf_event", try_perf() },
-			{ "pidfd", try_pidfd() },
+			{ "cgroup_skb", try_cgroup_skb(),
+			  "Run as root, on a kernel with CONFIG_CGROUP_BPF and with cgroup v2 mounted." },
+			{ "fq", qdisc_kind_available("fq") ? NULL : "this kernel has no fq qdisc (sch_fq)",
+			  "modprobe sch_fq, or a kernel with CONFIG_NET_SCH_FQ; nfqueue does the same with more work." },
+			{ "nfqueue", try_nfqueue(),
+			  "Install iptables; the kernel needs nfnetlink_queue and xt_NFQUEUE (modprobe them)." },
+			{ "tcx", try_tcx(),
+			  "Linux 6.6 or newer; clsact does the same, and the guardian removes it." },
+			{ "clsact",
+			  qdisc_kind_available("clsact") ? NULL :
+							   "this kernel has no clsact qdisc (sch_ingress)",
+			  "modprobe sch_ingress and cls_bpf, or a kernel with CONFIG_NET_SCH_INGRESS." },
+			{ "perf_event", try_perf(),
+			  "Run as root, on a kernel with CONFIG_PERF_EVENTS; in a container with CAP_PERFMON." },
+			{ "pidfd", try_pidfd(), "Linux 5.3 or newer." },
 		},
 		.cgroup_match = netfilter_cgroup_match(),
 	};
-	int others = netfilter_others();
 
-	if (others > 0)
-		conflict(
-			&p,
-			"%d netfilter rules of others are in this network namespace: ours stand at the end of mangle "
-			"OUTPUT, and are lost when a firewall manager reloads",
-			others);
-	look_at_qdiscs(&p);
-	look_at_cgroup_v1(&p);
+	need_draw(&p);
 	*ret = p;
 }
 
@@ -172,8 +247,14 @@ const struct probe *probe_cached(void)
 
 const char *probe_why(const struct probe *p, const char *name)
 {
-	for (size_t i = 0; i < PROBE_ITEMS; i++)
-		if (!strcmp(p->items[i].name, name))
-			return p->items[i].why;
-	return "unknown";
+	const struct probe_item *i = item(p, name);
+
+	return i ? i->why : "unknown";
+}
+
+const char *probe_fix(const struct probe *p, const char *name)
+{
+	const struct probe_item *i = item(p, name);
+
+	return i ? i->fix : NULL;
 }

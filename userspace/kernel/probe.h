@@ -15,6 +15,12 @@
 struct probe_item {
 	const char *name; /* "nfqueue", "fq", "tcx", "clsact", "perf_event", "pidfd", "cgroup_skb" */
 	const char *why;  /* NULL: works; else what is missing, a static sentence */
+	const char *fix;  /* what to do about it, a static sentence */
+};
+
+struct probe_conflict {
+	char says[240];
+	const char *advice; /* static */
 };
 
 #define PROBE_ITEMS 7
@@ -22,18 +28,25 @@ struct probe_item {
 
 struct probe {
 	struct probe_item items[PROBE_ITEMS];
-	bool cgroup_match;                        /* netfilter can match a v2 cgroup */
-	char conflicts[PROBE_CONFLICTS_MAX][200]; /* sentences, with what to do */
-	size_t nr_conflicts;
+	bool cgroup_match; /* netfilter can match a v2 cgroup */
 };
 
-/** probe_run() - try everything. Takes up to a second. In the caller's network namespace. */
+/** probe_run() - try everything. Takes up to a second. */
 void probe_run(struct probe *ret);
 
-/** probe_cached() - the first call tries; later ones return the same. Conflicts are as of then. Not thread-safe. */
+/** probe_cached() - the first call tries; later ones return the same. Not thread-safe before the first has returned. */
 const struct probe *probe_cached(void);
+
+/**
+ * probe_conflicts() - who else is at work in the caller's network namespace, now: firewall managers and rules of
+ * others, root qdiscs of others, users of cgroup v1. Runs iptables-save; up to PROBE_CONFLICTS_MAX. Thread-safe.
+ */
+size_t probe_conflicts(struct probe_conflict ret[static PROBE_CONFLICTS_MAX]);
 
 /** probe_why() - NULL where back end @name works, else the sentence; "unknown" for a name that is none. */
 const char *probe_why(const struct probe *p, const char *name);
+
+/** probe_fix() - what to do where back end @name is missing; NULL for a name that is none. Static. */
+const char *probe_fix(const struct probe *p, const char *name);
 
 #endif

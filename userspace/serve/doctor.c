@@ -87,11 +87,12 @@ static void look_at_cgroups(cJSON *items)
 
 static void look_for_conflicts(cJSON *items)
 {
-	const struct probe *p = probe_cached();
+	struct probe_conflict list[PROBE_CONFLICTS_MAX];
+	size_t nr = probe_conflicts(list);
 
-	for (size_t i = 0; i < p->nr_conflicts; i++)
-		add(items, "conflicts", "in the way", true, NULL, p->conflicts[i], NULL);
-	if (!p->nr_conflicts)
+	for (size_t i = 0; i < nr; i++)
+		add(items, "conflicts", "in the way", true, NULL, list[i].says, list[i].advice);
+	if (!nr)
 		add(items, "conflicts", "none", true, NULL,
 		    "No firewall manager, foreign qdisc or cgroup v1 user is in the way.", NULL);
 }
@@ -103,36 +104,62 @@ static void look_at_metrics(cJSON *items, const struct observer_can *can, const 
 	if (!can) {
 		add(items, "metrics", "all", false, NULL,
 		    lack && *lack ? lack : "The observer could not be opened.",
-		    "Without it nothing is measured; faults can still be armed.");
+		    "Run as root, on Linux 5.10 or newer with BTF and cgroup v2; without it nothing is measured, faults can still be armed.");
 		return;
 	}
 	const struct {
-		const char *name, *why_not, *says, *backend;
+		const char *name, *why_not, *says, *backend, *fix;
 	} parts[] = {
 		{ "requests", can->requests,
-		  "Requests, statuses, latencies and bytes of every service.", "cgroup_skb" },
+		  "Requests, statuses, latencies and bytes of every service.", "cgroup_skb",
+		  "Run as root, on a kernel with CONFIG_CGROUP_BPF and with cgroup v2 mounted." },
 		{ "clients", can->clients,
-		  "Clients in a shared cgroup are known from connect() on.", "cgroup/connect" },
+		  "Clients in a shared cgroup are known from connect() on.", "cgroup/connect",
+		  "Give each service a cgroup of its own: then clients are told apart without it." },
 		{ "in flight", can->in_flight,
-		  "Requests that are not answered yet, and the age of the oldest.", "iterator" },
+		  "Requests that are not answered yet, and the age of the oldest.", "iterator",
+		  "Linux 5.10 or newer; without it total loss is only seen when clients give up." },
 		{ "aborted", can->aborted, "Connections that vanish without a packet.",
-		  "inet_sock_set_state" },
-		{ "tasks", can->tasks, "CPU time and run-queue latency.", can->tasks_by },
+		  "inet_sock_set_state",
+		  "A kernel with CONFIG_FTRACE; without it such requests stay in flight until their socket is gone." },
+		{ "tasks", can->tasks, "CPU time and run-queue latency.", can->tasks_by,
+		  "A kernel with CONFIG_BPF_EVENTS and BTF; without it a service is never blamed for want of CPU." },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		add(items, "metrics", parts[i].name, !parts[i].why_not,
 		    parts[i].why_not ? NULL : parts[i].backend, parts[i].why_not ?: parts[i].says,
-		    NULL);
+		    parts[i].why_not ? parts[i].fix : NULL);
 }
 
-static const char *why_unavailable(const cJSON *type)
+/*
+ * What the fault does, which back ends come before the one that is used, and why they are
+ * not; then what to do about the first of them. "The response leaves late. Not by fq:
+ * this kernel has no fq qdisc (sch_fq)."
+ */
+static void add_fault(cJSON *items, const cJSON *type)
 {
+	const char *backend = json_str(type, "backend"), *advice = NULL;
+	char says[512];
+	size_t n;
 	const cJSON *b;
 
-	cJSON_ArrayForEach(b, cJSON_GetObjectItemCaseSensitive(type, "backends"))
-		if (json_str(b, "why") && *json_str(b, "why"))
-			return json_str(b, "why");
-	return "This kernel has none of its back ends.";
+	n = (size_t)snprintf(says, sizeof(says), "%s", json_str(type, "says") ?: "");
+	cJSON_ArrayForEach(b, cJSON_GetObjectItemCaseSensitive(type, "backends")) {
+		const char *why = json_str(b, "why"), *name = json_str(b, "name") ?: "?";
+
+		/* What comes after it is of no interest. */
+		if (!why || !*why)
+			break;
+		if (n < sizeof(says))
+			n += (size_t)snprintf(says + n, sizeof(says) - n, " Not by %s: %s.", name,
+					      why);
+		advice = advice ?: probe_fix(probe_cached(), name);
+	}
+	bool allowed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(type, "allowed"));
+	if (!allowed && n < sizeof(says))
+		snprintf(says + n, sizeof(says) - n, " The configuration does not allow it.");
+	add(items, "faults", json_str(type, "type") ?: "?", backend, backend, says,
+	    allowed ? advice : "Name it in types in [faults], and start the daemon again.");
 }
 
 static void look_at_faults(cJSON *items, const struct faults_config *faults)
@@ -140,11 +167,8 @@ static void look_at_faults(cJSON *items, const struct faults_config *faults)
 	CLEANUP(json_freep) cJSON *types = faults_types_json(faults);
 	const cJSON *t;
 
-	cJSON_ArrayForEach(t, cJSON_GetObjectItemCaseSensitive(types, "items")) {
-		const char *backend = json_str(t, "backend");
-		add(items, "faults", json_str(t, "type") ?: "?", backend, backend,
-		    backend ? json_str(t, "says") ?: "" : why_unavailable(t), NULL);
-	}
+	cJSON_ArrayForEach(t, cJSON_GetObjectItemCaseSensitive(types, "items"))
+		add_fault(items, t);
 }
 
 int doctor_report(const struct observer_can *can, const char *lack,
