@@ -85,6 +85,51 @@ static void test_diagnose_late_is_not_cpu(void **state)
 }
 
 /* Six times the load, and everybody slower for it. */
+/* Nor do waits for a CPU that are a thousand times as long as usual: 20 ms, twice a request. */
+static void test_diagnose_late_on_a_busy_machine_is_not_cpu(void **state)
+{
+	(void)state;
+	struct diagnosis d;
+	struct rig r;
+
+	rig_init(&r, 7, NULL);
+	rig_warm(&r);
+	rig_hurt(&r, RIG_LATENCY, SYNTH_DB);
+	r.synth.waits = 1000;
+	assert_true(rig_find(&r, 15, &d) > 0);
+	for (int i = 0; i < 5; i++) {
+		assert_true(d.known);
+		assert_string_equal(d.causes[0].name, "db");
+		assert_int_equal(d.causes[0].resource, FAULT_CLASS_LATENCY);
+		rig_tick(&r);
+		diagnoser_run(r.diagnoser, &d);
+	}
+	rig_release(&r);
+}
+
+/* The root is known when its usual is: a lone suspect second in the warm-up must not put that off. */
+static void test_diagnose_is_warm_when_usual_is_known(void **state)
+{
+	(void)state;
+	size_t warm = 0;
+	struct rig r;
+
+	rig_init(&r, 3, NULL);
+	assert_false(diagnoser_warm(r.diagnoser));
+	for (size_t i = 1; i <= 600 && !warm; i++) {
+		/* A second in which a static limit speaks, once: nobody becomes anomalous. */
+		synth_of(&r.synth, SYNTH_DB)->extra_ms = i > 150 && i <= 153 ? 1500 : 0;
+		rig_tick(&r);
+		assert_false(rig_any_anomalous(&r));
+		if (diagnoser_warm(r.diagnoser))
+			warm = i;
+	}
+	assert_true(r.suspects > 0);
+	/* 20 slots of nine ticks that are 8 old. */
+	assert_true(warm >= 240 && warm < 270);
+	rig_release(&r);
+}
+
 static void test_diagnose_surge_is_nobodys_fault(void **state)
 {
 	(void)state;
@@ -343,6 +388,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diagnose_classes_and_reasons),
 		cmocka_unit_test(test_diagnose_late_is_not_cpu),
+		cmocka_unit_test(test_diagnose_late_on_a_busy_machine_is_not_cpu),
+		cmocka_unit_test(test_diagnose_is_warm_when_usual_is_known),
 		cmocka_unit_test(test_diagnose_surge_is_nobodys_fault),
 		cmocka_unit_test(test_diagnose_crowded_machine_is_nobodys_fault),
 		cmocka_unit_test(test_diagnose_harmless_surge_is_silent),

@@ -306,15 +306,15 @@ static void find_own(struct evidence *e, uint32_t i)
 }
 
 /*
- * More CPU a request, or longer waits for one (some hundred a request at most), only where they can make up
- * the time that is lost: with 2 s late responses a busy machine's noise, or what few requests share, is no cause.
+ * More CPU a request, or longer waits for one, only where they can make up the time that is lost: with 2 s
+ * late responses a busy machine's noise, or what few requests share, is no cause.
  */
 static bool is_cpu(const struct node_evidence *n)
 {
 	double usual_s = n->history ? n->history->cpu_s.mean : 0;
 
 	return (n->slow_cpu >= 2 && n->now.cpu_s - usual_s >= .1 * n->own_s) ||
-		(n->slow_runq >= 4 && n->now.runq_s >= .01 * n->own_s);
+		(n->slow_runq >= 4 && n->now.waits_s >= .5 * n->own_s);
 }
 
 static void weigh(struct node_evidence *n)

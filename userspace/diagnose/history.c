@@ -124,6 +124,7 @@ void history_node(const struct history *h, const struct node_history *n, size_t 
 	ret->errors = ret->finished > 0 ? failed / ret->finished : NAN;
 	ret->cpu_s = ret->finished > 0 ? cpu_s / ret->finished : NAN;
 	ret->runq_s = runq_n > 0 ? runq_s / runq_n : NAN;
+	ret->waits_s = done > 0 ? runq_s / done : 0;
 }
 
 void history_edge(const struct history *h, const struct edge_history *e, size_t slots,

@@ -85,6 +85,7 @@ struct history {
 /* Means over a stretch, time in flight included. */
 struct node_now {
 	double span_s, requests, finished, time_s, errors, cpu_s, runq_s, from_outside;
+	double waits_s; /* for a CPU, all wake-ups of a request together */
 	double aborted, oldest_s, in_flight;
 	double quiet_s; /* since a request finished; span_s where none did */
 };
