@@ -27,14 +27,16 @@
 #define KERNEL(major, minor) ((major) * 1000 + (minor))
 #define LOG_SIZE (1 << 20)
 
-/* A program that may be refused by kernels before the one named. */
+/* What may be refused by kernels before the one named. */
 static const struct {
-	const char *program;
+	const char *object;
+	const char *program; /* NULL: any */
 	int since;
 	const char *instead;
 } exceptions[] = {
-	/* name, first kernel that must take it, what the daemon uses before */
-	{ "", 0, "" },
+	/* what, first kernel that must take it, what the daemon uses before */
+	{ "observe_request.bpf.o", NULL, KERNEL(5, 12), "observe_request_lock.bpf.o" },
+	{ "observe_request_lock.bpf.o", "sock_state", KERNEL(5, 11), "aborts are not counted" },
 };
 
 struct tally {
@@ -53,10 +55,11 @@ static int running_kernel(void)
 	return KERNEL(major, minor);
 }
 
-static const char *excuse(const char *program)
+static const char *excuse(const char *object, const char *program)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(exceptions); i++)
-		if (strcmp(exceptions[i].program, program) == 0 &&
+		if (strcmp(exceptions[i].object, object) == 0 &&
+		    (!exceptions[i].program || strcmp(exceptions[i].program, program) == 0) &&
 		    running_kernel() < exceptions[i].since)
 			return exceptions[i].instead;
 	return NULL;
@@ -124,7 +127,7 @@ static void load_object(const char *path, struct tally *t)
 			assert_true(i > 0);
 			return;
 		}
-		const char *instead = err ? excuse(name) : NULL;
+		const char *instead = err ? excuse(file, name) : NULL;
 		if (!err) {
 			t->loaded++;
 			printf("  %-28s %-32s taken\n", file, name);
