@@ -136,6 +136,14 @@ int hear(int fd, int ms)
 	return status;
 }
 
+bool answer_has(const char *line)
+{
+	char wanted[512];
+
+	snprintf(wanted, sizeof(wanted), "\r\n%s\r\n", line);
+	return strstr(answer, wanted);
+}
+
 int raw(enum server_part part, const char *text)
 {
 	CLEANUP(closep) int fd = dial(part);

@@ -39,6 +39,9 @@ void put(int fd, const char *data, size_t len);
 /** hear() - until the peer closes, or @ms without a byte. The status, 0 for none. */
 int hear(int fd, int ms);
 
+/** answer_has() - is @line, without its end, one of the last answer's head? */
+bool answer_has(const char *line);
+
 /** raw() - send @text, hear the answer. */
 int raw(enum server_part part, const char *text);
 

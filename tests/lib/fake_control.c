@@ -275,6 +275,82 @@ static int set_mode(void *ctx, const struct caller *who, const char *wanted, cJS
 	return give(f, "{\"mode\":\"observe\"}", ret);
 }
 
+/* A window with a single known value: a rate of 7 in its first step. */
+static int series(void *ctx, const struct control_series *which, struct series_window *ret,
+		  struct problem *p)
+{
+	struct fake_control *f = ctx;
+	int err = known(which->service, p) ?:
+		series_window(which->from_s, which->to_s, which->step_s, which->now_s, ret);
+
+	pthread_mutex_lock(&f->lock);
+	f->series = *which;
+	pthread_mutex_unlock(&f->lock);
+	if (!err)
+		ret->values[SERIES_RATE][0] = 7;
+	return err;
+}
+
+static struct events *events(void *ctx)
+{
+	return ((struct fake_control *)ctx)->events;
+}
+
+#define LOAD_JSON                                                                      \
+	"{\"id\":\"l-0001\",\"shape\":\"spike\",\"state\":\"running\",\"started_at\":" \
+	"\"2024-01-15T10:30:00.000Z\",\"remaining_s\":1,\"requests\":0,\"errors\":0,\"says\":\"running\"}"
+
+static int loads(void *ctx, cJSON **ret, struct problem *p)
+{
+	(void)p;
+	return give(ctx, "{\"items\":[" LOAD_JSON "]}", ret);
+}
+
+static int load(void *ctx, const char *id, cJSON **ret, struct problem *p)
+{
+	return no_id(id, "l-0001", "load test", p) ?: give(ctx, LOAD_JSON, ret);
+}
+
+static int load_start(void *ctx, const struct caller *who, const struct control_load *what,
+		      cJSON **ret, struct problem *p)
+{
+	struct fake_control *f = ctx;
+
+	(void)p;
+	note(f, who, NULL, NULL);
+	f->load = *what;
+	return give(f, LOAD_JSON, ret);
+}
+
+static int load_stop(void *ctx, const struct caller *who, const char *id, cJSON **ret,
+		     struct problem *p)
+{
+	int err = no_id(id, "l-0001", "load test", p);
+
+	if (err)
+		return err;
+	note(ctx, who, id, NULL);
+	return give(ctx, LOAD_JSON, ret);
+}
+
+static int audit(void *ctx, size_t limit, cJSON **ret, struct problem *p)
+{
+	(void)limit;
+	(void)p;
+	return give(ctx, "{\"items\":[]}", ret);
+}
+
+static void acted(void *ctx, const struct control_act *what)
+{
+	struct fake_control *f = ctx;
+
+	pthread_mutex_lock(&f->lock);
+	f->acts++;
+	f->act_status = what->status;
+	snprintf(f->act, sizeof(f->act), "%s %s: %s", what->method, what->path, what->answer);
+	pthread_mutex_unlock(&f->lock);
+}
+
 static int metrics(void *ctx, struct metrics *m)
 {
 	(void)ctx;
@@ -307,4 +383,13 @@ const struct control_ops fake_control_ops = {
 	.set_mode = set_mode,
 	.doctor = items,
 	.metrics = metrics,
+	.series = series,
+	.events = events,
+	.load_shapes = items,
+	.loads = loads,
+	.load = load,
+	.load_start = load_start,
+	.load_stop = load_stop,
+	.audit = audit,
+	.acted = acted,
 };

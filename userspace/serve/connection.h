@@ -55,7 +55,7 @@ struct server {
 	struct events *events; /* the daemon's; NULL: none */
 	ino_t socket_ino;
 	char *names[SERVER_NAMES_MAX + 1];
-	uint64_t request_ns;
+	uint64_t request_ns, stall_ns;
 	struct listener listeners[SERVER_LISTENERS_MAX];
 	size_t nr_listeners;
 

@@ -155,10 +155,10 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *to, size_t max)
 	struct stream *s = cls;
 
 	(void)pos;
-	connection_deadline(s->server, s->conn, EVENTS_STALL_NS);
+	connection_deadline(s->server, s->conn, 2 * EVENTS_KEEPALIVE_NS);
 	ssize_t n = events_read(s->events, to, max);
-	/* The wait may have taken most of it. */
-	connection_deadline(s->server, s->conn, EVENTS_STALL_NS);
+	/* From here on it is the other end's turn. */
+	connection_deadline(s->server, s->conn, s->server->stall_ns);
 	return n > 0 ? n : MHD_CONTENT_READER_END_OF_STREAM;
 }
 

@@ -157,6 +157,7 @@ static int copy_config(struct server *s, const struct server_config *c)
 	s->tls_cert = c->tls_cert && c->tls_key ? strdup(c->tls_cert) : NULL;
 	s->tls_key = s->tls_cert ? strdup(c->tls_key) : NULL;
 	s->read_only = c->read_only;
+	s->stall_ns = c->stall_s ? c->stall_s * NSEC_PER_SEC : EVENTS_STALL_NS;
 	s->request_ns = (c->request_s ?: SERVER_REQUEST_S) * NSEC_PER_SEC;
 	for (size_t i = 0; i < SERVER_NAMES_MAX && c->names[i]; i++) {
 		s->names[i] = strdup(c->names[i]);

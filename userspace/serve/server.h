@@ -75,6 +75,7 @@ struct server_config {
 		names[SERVER_NAMES_MAX]; /* further names allowed in Host, NULL-ended where fewer */
 	const char *prometheus_url;      /* NULL: /api/v1/query… answer 503 */
 	unsigned request_s;              /* 0: SERVER_REQUEST_S */
+	unsigned stall_s; /* a listener that takes nothing for so long is cut; 0: EVENTS_STALL_NS */
 };
 
 struct server_stats {
