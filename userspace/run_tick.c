@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "run_daemon.h"
+#include "run_live.h"
 
 #define SCAN_NS NSEC_PER_SEC
 #define STILL_OPEN_NS (30 * NSEC_PER_SEC)
@@ -97,7 +97,10 @@ static void log_verdicts(const struct daemon *d, uint64_t span_ns)
 			       "anomaly (%s, score %.3f over %.3f): %s", scorer_name(v->scorer),
 			       v->score, v->threshold, v->why);
 		else if (v->closed)
-			log_as(v->name, LOG_LEVEL_INFO, NULL, "anomaly over");
+			log_as(v->name, LOG_LEVEL_INFO, NULL,
+			       v->accepted ?
+				       "anomaly over: what it has done since then is its normal from here on" :
+				       "anomaly over");
 		else if (v->anomalous && still_open_is_news(v, span_ns))
 			log_as(v->name, LOG_LEVEL_WARNING, NULL,
 			       "still an anomaly after %.0f s; %.1f s ago: %s; %u of %u calm ticks since",
@@ -118,6 +121,7 @@ static void judge(struct daemon *d, const struct tick *t)
 
 	detector_tick(d->detector, t, d->verdicts, SERVICE_MAX, &d->nr_verdicts);
 	log_verdicts(d, t->span_ns);
+	live_verdicts(d);
 	diagnoser_feed(d->diagnoser, t, d->verdicts, d->nr_verdicts);
 	anomalous = any_anomalous(d);
 	if (anomalous)
@@ -140,7 +144,7 @@ static void judge(struct daemon *d, const struct tick *t)
 
 static void on_fault_ended(const struct fault *f, void *ctx)
 {
-	(void)ctx;
+	live_fault(ctx, f);
 	log_as(f->req.service, f->state == FAULT_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, NULL,
 	       "fault %s (%s) %s: %s", f->id, fault_types()[f->req.type].name,
 	       fault_state_name(f->state), f->says);
@@ -165,10 +169,11 @@ void daemon_tick(struct daemon *d, uint64_t now_ns)
 	read_tick(d, now_ns, &t);
 	judge(d, &t);
 	tick_faults(d);
+	live_tick(d, &t);
 	recent_push(d->recent, &t);
 
-	/* Short ticks only until the baselines are full: then a second is enough, and costs a tenth. */
-	if (!d->warm && detector_warm(d->detector)) {
+	/* Short ticks only until it is known what is usual: then a second is enough, and costs a tenth. */
+	if (!d->warm && detector_warm(d->detector) && diagnoser_warm(d->diagnoser)) {
 		d->warm = true;
 		d->tick_ns = d->config->observe.tick_ns;
 		log_info(
