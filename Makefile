@@ -36,6 +36,8 @@ B := build$(if $(filter 1,$(SAN)),/san)$(if $(filter-out $(HOST_ARCH),$(ARCH)),/
 
 SETUP_test := test
 SETUP_test-vm := vm
+SETUP_test-browser := browser
+SETUP_test-browser-slow := browser
 SETUP_bench := bench
 SETUP_lint := lint
 SETUP_demo := run
@@ -161,6 +163,11 @@ build/gen/web_assets.c: $(WEB_SRC) $(W)/sources.stamp $(W)/modules.stamp
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -rf $(W)/src && cp -r $(addprefix userspace/web/,src bundle.mjs tsconfig.json) $(W)/
 	$(Q)cd $(W) && flock . node bundle.mjs ../gen/$(@F) $(W)
+BROWSER := build/browser
+$(BROWSER)/modules.stamp: $(addprefix tests/browser/,package.json package-lock.json .npmrc)
+	$(say) NPM $(BROWSER)/node_modules
+	$(Q)mkdir -p $(BROWSER) && cp $^ $(BROWSER)/
+	$(Q)cd $(BROWSER) && flock . npm ci --ignore-scripts --no-progress --loglevel=error >/dev/null && touch $(@F)
 $(W)/src/shared/schema.gen.ts: userspace/serve/openapi.json build/gen/web_assets.c
 	$(say) TYPES $@
 	$(Q)cd $(W) && npx --no-install openapi-typescript ../../$< -o src/shared/schema.gen.ts >/dev/null
@@ -235,7 +242,7 @@ comma := ,
 
 # ---- running
 
-.PHONY: setup test test-vm test-scenes test-llm demo up down bench
+.PHONY: setup test test-vm test-scenes test-llm test-browser test-browser-slow demo up down bench
 setup: ## install the Debian packages that everything here needs (root)
 	$(Q)tools/setup.sh all
 
@@ -253,6 +260,11 @@ test-scenes: all $(SLOW_BIN) ## play every scene with each service at fault, and
 	$(Q)ARCHAIC_BUILD=$(B) TEST_TIMEOUT=500 tests/run.sh $(B)/tests/log-scenes $(SLOW_BIN)
 test-llm: all $(B)/tests/host/test_llm_server $(B)/tests/host/test_llm_partners ## try the model client on real counterparts
 	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log-llm $(filter $(B)/tests/%,$^)
+
+test-browser: all web $(BROWSER)/modules.stamp ## drive both web pages in Chromium against the real daemon (root)
+	$(Q)tests/browser/run.sh
+test-browser-slow: all web $(BROWSER)/modules.stamp ## the same, and watch a page with 200 services for 20 minutes
+	$(Q)GROW_MINUTES=20 tests/browser/run.sh grow
 
 demo: all ## the whole story, in three minutes (root)
 	$(Q)tools/demo.sh

@@ -12,6 +12,7 @@ usage: tools/setup.sh [--list] [SET]
           test    run, and what `make test` calls
           lint    build, and formatters and linters
           vm      test, and QEMU for `make test-vm`
+          browser test, and the browser of `make test-browser`
           bench   test, and the load generators of `make bench`
           all     everything
   --list  print the set's packages and stop
@@ -29,6 +30,7 @@ run="$build ca-certificates curl iproute2 iptables jq procps"
 test="$run libcmocka-dev libasan8 libubsan1 python3 python3-venv openssl util-linux"
 lint="$build clang-format-19 shellcheck mandoc git"
 vm="$test qemu-system-x86 busybox-static cpio xz-utils dpkg kmod"
+browser="$test chromium fonts-dejavu-core"
 bench="$test wrk"
 
 list=no
@@ -42,8 +44,9 @@ run) want=$run ;;
 test) want=$test ;;
 lint) want=$lint ;;
 vm) want=$vm ;;
+browser) want=$browser ;;
 bench) want=$bench ;;
-all) want="$lint $vm $bench" ;;
+all) want="$lint $vm $browser $bench" ;;
 -h | --help)
 	usage
 	exit 0

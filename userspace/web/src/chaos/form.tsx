@@ -155,9 +155,8 @@ function Verdict() {
 	if (v.state === 'ok')
 		return (
 			<p id="says" class="note injected">
-				<Says of={v.fault.says} />
-				{v.fault.remaining_s ? `, until ${clock(now.value + v.fault.remaining_s * 1000)}` : ''}.
-				{v.fault.backend && <span class="soft small"> By {tame(v.fault.backend, 32)}.</span>}
+				<Says of={v.fault.says} />.
+				{v.fault.remaining_s ? ` Armed now, it ends at ${clock(now.value + v.fault.remaining_s * 1000)}.` : ''}
 			</p>
 		);
 	if (v.state === 'asking')
@@ -172,6 +171,7 @@ function Choices() {
 			<label class="field grow">
 				<b>service</b>
 				<select
+					id="service"
 					value={service.value}
 					onChange={(e) => {
 						service.value = e.currentTarget.value;
@@ -184,7 +184,7 @@ function Choices() {
 			</label>
 			<label class="field grow">
 				<b>fault</b>
-				<select value={type.value} onChange={(e) => choose_type(e.currentTarget.value)}>
+				<select id="fault" value={type.value} onChange={(e) => choose_type(e.currentTarget.value)}>
 					{types.value.map((t) => {
 						const why = why_not(t);
 						return (

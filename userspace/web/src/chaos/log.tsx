@@ -12,7 +12,7 @@ export function Log() {
 		<section class="panel" aria-label="Log">
 			<h2>Log</h2>
 			{!log.value.length && <p class="soft">Nothing was done from this page yet.</p>}
-			<ol class="list log" aria-live="polite">
+			<ol id="log" class="list log" aria-live="polite">
 				{log.value.map((l) => (
 					<li key={l.nr} class={l.state}>
 						<span class="soft small">{clock(l.at)}</span> <b><Says of={l.what} most={120} /></b>

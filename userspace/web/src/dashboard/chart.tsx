@@ -117,6 +117,16 @@ function time_ticks(_u: uPlot, ticks: number[], _i: number, _space: number, step
 	});
 }
 
+const DECADES_MAX = 4;
+
+/** decades() - a logarithmic axis has a line for each power of ten, or for every second or third. */
+function decades(_u: uPlot, _axis: number, low: number, high: number): number[] {
+	const first = Math.ceil(Math.log10(low) - 1e-9);
+	const last = Math.floor(Math.log10(high) + 1e-9);
+	const every = Math.ceil((last - first) / DECADES_MAX) || 1;
+	return Array.from({length: Math.floor((last - first) / every) + 1}, (_, i) => 10 ** (first + i * every));
+}
+
 function y_scale(p: () => ChartProps): uPlot.Scale {
 	return {
 		...(p().log ? {distr: 3 as const} : {}),
@@ -159,6 +169,7 @@ function options(p: () => ChartProps, width: number): uPlot.Options {
 				...axis,
 				size: AXIS_LEFT,
 				space: 28,
+				...(p().log ? {splits: decades} : {}),
 				values: (_u, ticks) => ticks.map((v) => (v === null ? '' : p().unit(v))),
 			},
 		],
@@ -218,9 +229,11 @@ function Legend({p}: {p: ChartProps}) {
 		<span class="legend">
 			{p.lines.map((l, k) => (
 				<span key={l.label} class="key">
-					<svg width="16" height="8" aria-hidden="true">
-						<line x1="0" y1="4" x2="16" y2="4" class={`ink-${LINES[k % LINES.length]}`} stroke-dasharray={(DASHES[k % DASHES.length] ?? []).join(' ')} />
-					</svg>
+					{!p.paint && (
+						<svg width="16" height="8" aria-hidden="true">
+							<line x1="0" y1="4" x2="16" y2="4" class={`ink-${LINES[k % LINES.length]}`} stroke-dasharray={(DASHES[k % DASHES.length] ?? []).join(' ')} />
+						</svg>
+					)}
 					{p.lines.length > 1 ? `${l.label} ` : ''}
 					<b>{(p.said ?? p.unit)(l.values[i])}</b>
 				</span>

@@ -8,7 +8,7 @@ import {post} from '../shared/api.ts';
 import {link} from '../shared/events.ts';
 import {plain} from '../shared/format.ts';
 import {Name, Says} from '../shared/text.tsx';
-import type {Incident, Plan} from '../shared/types.ts';
+import {is_open, type Incident, type Plan} from '../shared/types.ts';
 import {put_incident} from './store.ts';
 
 const WHY_MAX = 199;
@@ -95,7 +95,7 @@ export function Decide({i}: {i: Incident}) {
 					</label>
 				</div>
 			)}
-			{says.value && <p class={says.value.ok ? '' : 'note failing'} role="status"><Says of={says.value.text} /></p>}
+			{says.value && is_open(i) && <p class={says.value.ok ? '' : 'note failing'} role="status"><Says of={says.value.text} /></p>}
 		</section>
 	);
 }

@@ -51,7 +51,7 @@ function Causes({i}: {i: Incident}) {
 				{[...(root ? [root] : []), ...others].map((c, k) => (
 					<li key={`${c.service}${c.resource}${k}`}>
 						<p class="row">
-							<b><Name of={c.service} /></b>
+							<span aria-hidden="true">{k + 1}.</span> <b><Name of={c.service} /></b>
 							{c.resource && <span>{c.resource}</span>}
 							<meter min={0} max={1} value={c.confidence} aria-label="confidence" />
 							<span class="small">{percent(c.confidence)} confident</span>
@@ -117,8 +117,8 @@ function EvidenceTable({i}: {i: Incident}) {
 								<td>
 									<Says of={e.text} most={200} /> <span class="small soft">{clock(Date.parse(e.at ?? ''))}, <Says of={e.scorer ?? e.source} most={32} /></span>
 								</td>
-								<td class="num">{plain(e.score)}</td>
-								<td class="num">{plain(e.threshold)}</td>
+								<td class="num">{plain(e.threshold ? e.score : null)}</td>
+								<td class="num">{plain(e.threshold || null)}</td>
 								<td class="num drop1">{plain(e.value)}</td>
 								<td class="num drop1">{plain(e.normal)}</td>
 							</tr>

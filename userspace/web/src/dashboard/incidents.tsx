@@ -7,15 +7,14 @@ import {is_open, type Incident} from '../shared/types.ts';
 import {Empty, now} from '../shared/ui.tsx';
 import {IncidentView} from './incident.tsx';
 import {health, incidents, load_incidents, loaded} from './store.ts';
-import {find_incident, headline} from './state.ts';
+import {find_incident, headline, state_kind} from './state.ts';
 import {incident as chosen, show_incident} from './view.ts';
 
-const KIND: Record<string, string> = {repaired: 'well', closed: '', escalated: 'failing'};
 const GLYPH: Record<string, string> = {repaired: '✓', closed: '–', escalated: '!'};
 
 export function StateTag({of}: {of: Incident}) {
 	return (
-		<span class={`tag ${KIND[of.state] ?? 'warning'}`}>
+		<span class={`tag ${state_kind(of)}`}>
 			<span aria-hidden="true">{GLYPH[of.state] ?? '▲'}</span> {headline(of)}
 		</span>
 	);

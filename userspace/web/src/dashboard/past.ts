@@ -41,6 +41,7 @@ export function as_service(s: Service, a: Series): Service {
 		cpu_cores: of('cpu_cores'),
 		runqueue_ms: {p95: of('runqueue_p95_ms')},
 		score: of('score'),
+		threshold: 1,
 		anomalous: false,
 	};
 }

@@ -17,6 +17,13 @@ const SHOW = [
 	{key: 'all', name: 'All sampled', slow: undefined, failed: undefined},
 ] as const;
 
+/** Each request once: what the server saw, and of the clients' sides only what no server saw. */
+function once(list: readonly Request[]): Request[] {
+	const key = (r: Request) => `${r.trace_id} ${r.method} ${r.path}`;
+	const served = new Set(list.filter((r) => r.side === 'server').map(key));
+	return list.filter((r) => r.side === 'server' || !r.trace_id || !served.has(key(r)));
+}
+
 function Row({r}: {r: Request}) {
 	return (
 		<tr>
@@ -57,7 +64,7 @@ export function Requests() {
 				return;
 			says.value = a.ok ? '' : a.says;
 			if (a.ok)
-				list.value = a.data.items;
+				list.value = once(a.data.items);
 		});
 	}, [name, chosen]);
 	return (

@@ -92,7 +92,8 @@ export function ScorePanel() {
 			{s && (
 				<>
 					<p>
-						<b>{plain(s.score)}</b> of {plain(s.threshold)} <span class="soft">· {SCORERS[s.scorer] ?? s.scorer}</span>{' '}
+						{s.threshold > 0 && <><b>{plain(s.score)}</b> where {plain(s.threshold)} is too much, </>}
+						<span class="soft">{SCORERS[s.scorer] ?? s.scorer}</span>{' '}
 						{s.anomalous ? <span class="tag failing">▲ anomalous</span> : <span class="tag well">well</span>}
 					</p>
 					{!s.warm && wanted > 0 && (

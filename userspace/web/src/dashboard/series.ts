@@ -48,6 +48,11 @@ export function to_grid(a: Series): Grid {
 			return [m, times.map((_, i) => of[i] ?? null)];
 		}),
 	) as Grid['values'];
+	/* A threshold of 0: nothing was scored, there was no model yet. */
+	times.forEach((_, i) => {
+		if (!values.threshold[i])
+			values.score[i] = values.threshold[i] = null;
+	});
 	const heat = a.heat ? {bounds: a.heat.bounds_ms, counts: times.map((_, i) => a.heat?.counts[i] ?? null)} : null;
 	return {service: a.service, from: a.from, to: a.from + (length - 1) * step, step, times, values, heat};
 }

@@ -12,7 +12,7 @@ import {Requests} from './requests.tsx';
 import {ScorePanel} from './score.tsx';
 import {follow, grid, grid_state, type Grid, type Metric} from './series.ts';
 import {edges, faults, find_service, incidents, loaded} from './store.ts';
-import {headline} from './state.ts';
+import {headline, state_kind} from './state.ts';
 import {Words} from './table.tsx';
 import {live, service, show_incident, show_service, span_s, to_s} from './view.ts';
 
@@ -34,7 +34,7 @@ const BEFORE_HEAT: readonly Plot[] = [
 ];
 const AFTER_HEAT: readonly Plot[] = [
 	{title: 'Self time, mean', lines: [['self', 'self_mean_ms']], unit: ms, log: true, hint: 'without waiting for callees, logarithmic'},
-	{title: 'CPU', lines: [['cpu', 'cpu_cores']], unit: cores, least: 0.01},
+	{title: 'CPU, of one core', lines: [['cpu', 'cpu_cores']], unit: cores, least: 0.01},
 	{title: 'Run queue p95', lines: [['p95', 'runqueue_p95_ms']], unit: ms, least: 0.01},
 	{title: 'In flight', lines: [['requests', 'inflight']], unit: plain, least: 1},
 	{title: 'Score', lines: [['score', 'score'], ['threshold', 'threshold']], unit: plain, least: 1, most: 1},
@@ -125,7 +125,7 @@ function Calls() {
 							<th scope="col" class="num">Rate</th>
 							<th scope="col" class="num">Errors</th>
 							<th scope="col" class="num">p99 at server</th>
-							<th scope="col" class="num">p99 at client</th>
+							<th scope="col" class="num drop3">p99 at client</th>
 							<th scope="col" class="num drop1">Network's share</th>
 						</tr>
 					</thead>
@@ -148,7 +148,7 @@ function Calls() {
 									<td class="num">{rate(e.rate_per_s)}</td>
 									<td class="num">{percent(e.error_ratio)}</td>
 									<td class="num">{ms(e.at_server.p99_ms)}</td>
-									<td class="num">{ms(e.at_client.p99_ms)}</td>
+									<td class="num drop3">{ms(e.at_client.p99_ms)}</td>
 									<td class="num drop1">{percent(e.network_share_ratio)}</td>
 								</tr>
 							);
@@ -176,8 +176,8 @@ function Happenings() {
 			))}
 			{list.map((i) => (
 				<li key={i.id}>
-					<button type="button" class="tag failing wide" onClick={() => show_incident(i.id)}>
-						▲ incident {i.id}: {headline(i)} ›
+					<button type="button" class={`tag wide ${state_kind(i)}`} onClick={() => show_incident(i.id)}>
+						incident {i.id}: {headline(i)} ›
 					</button>
 				</li>
 			))}

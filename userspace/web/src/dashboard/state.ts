@@ -48,4 +48,13 @@ export function headline(i: Incident): string {
 	return state[i.state] ?? i.state;
 }
 
+/** state_kind() - which of the four meanings an incident's state has. */
+export function state_kind(i: Incident): Word['kind'] | '' {
+	if (i.state === 'repaired')
+		return 'well';
+	if (i.state === 'escalated')
+		return 'failing';
+	return i.state === 'closed' ? '' : 'warning';
+}
+
 export const find_incident = (id: string) => incidents.value.find((i) => i.id === id);

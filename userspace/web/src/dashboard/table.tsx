@@ -28,7 +28,7 @@ const COLUMNS: readonly Column[] = [
 	{key: 'self', title: 'Self', of: (s) => s.self_ms?.mean, show: ms, drop: 2},
 	{key: 'cpu', title: 'CPU', of: (s) => s.cpu_cores, show: cores, drop: 1},
 	{key: 'runq', title: 'Run queue', of: (s) => s.runqueue_ms?.p95, show: ms, drop: 1},
-	{key: 'score', title: 'Score', of: (s) => s.score, show: plain, drop: 3},
+	{key: 'score', title: 'Score', of: (s) => (s.threshold ? s.score : null), show: plain, drop: 3},
 ];
 
 function order(list: readonly Service[], by: string): Service[] {

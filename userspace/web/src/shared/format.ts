@@ -45,7 +45,8 @@ export function ms(v: Maybe): string {
 
 /** percent() - of a ratio from 0 to 1. */
 export const percent = (v: Maybe) => unit(known(v) ? v * 100 : v, '%');
-export const cores = (v: Maybe) => (known(v) && v === 1 ? `1${NARROW}core` : unit(v, 'cores'));
+/** cores() - CPU time, 100 % being one core. */
+export const cores = percent;
 export const plain = (v: Maybe) => (known(v) ? digits(v) : UNKNOWN);
 
 export function count(v: Maybe): string {
