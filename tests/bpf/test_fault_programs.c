@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "fault_rig.h"
 #include "kernel/fault_bpf.h"
 
 #define PORT 8002
@@ -36,7 +37,8 @@ static int setup(void **state)
 	return 0;
 }
 
-static struct fault_bpf *open_fault(uint32_t type, double probability, uint64_t seed)
+static struct fault_bpf *open_percent(uint32_t type, double probability, uint64_t seed,
+				      double percent)
 {
 	static const char *const keys[] = { "name", "price" };
 	struct fault_bpf_spec spec = {
@@ -46,7 +48,7 @@ static struct fault_bpf *open_fault(uint32_t type, double probability, uint64_t 
 		.probability = probability,
 		.seed = seed,
 		.status = 500,
-		.percent = 100,
+		.percent = percent,
 		.keys = keys,
 		.nr_keys = 2,
 		.delay_ns = NSEC_PER_SEC,
@@ -60,6 +62,11 @@ static struct fault_bpf *open_fault(uint32_t type, double probability, uint64_t 
 		skip();
 	assert_int_equal(fault_bpf_open(&spec, &b), 0);
 	return b;
+}
+
+static struct fault_bpf *open_fault(uint32_t type, double probability, uint64_t seed)
+{
+	return open_percent(type, probability, seed, 100);
 }
 
 struct frame {
@@ -400,6 +407,34 @@ static void test_fault_loss_drops_without_telling_the_sender(void **state)
 	fault_bpf_close(b);
 }
 
+/* Of a drawn request's packets the share that was asked for is lost; of one that was not drawn, none. */
+static void test_fault_loss_drops_the_share(void **state)
+{
+	int fds[3], n = 2000;
+
+	(void)state;
+	for (int drawn = 0; drawn < 2; drawn++) {
+		struct fault_bpf *b = open_percent(FAULT_ABI_LOSS, drawn, 1, 20);
+		size_t lost = 0;
+
+		request(b, 1, GET);
+		fault_bpf_program_fds(b, fds);
+		for (int i = 0; i < n; i++) {
+			struct frame f = frame(false, true, PORT, 1, 0x18, OK, strlen(OK));
+			uint32_t verdict = run(fds[2], &f);
+
+			assert_true(verdict == 1 || verdict == 2);
+			lost += verdict == 2;
+		}
+		assert_int_equal(fault_bpf_ctl(b)->touched_packets, lost);
+		if (drawn)
+			fault_rig_assert_share("loss, packets", lost, (uint64_t)n, .2);
+		else
+			assert_int_equal(lost, 0);
+		fault_bpf_close(b);
+	}
+}
+
 static void test_fault_timeout_notes_one_release_time(void **state)
 {
 	struct fault_conn_head head;
@@ -439,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_fault_spoils_json_within_its_length),
 		cmocka_unit_test(test_fault_spoils_json_over_packets),
 		cmocka_unit_test(test_fault_loss_drops_without_telling_the_sender),
+		cmocka_unit_test(test_fault_loss_drops_the_share),
 		cmocka_unit_test(test_fault_timeout_notes_one_release_time),
 	};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the injector refuses, replaces, plans and notices; CPU pressure; IPv6.
+ * What the injector refuses, replaces, plans and notices; IPv6.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,22 +9,16 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/util.h"
-#include "fault/undo.h"
 #include "fault_rig.h"
-#include "kernel/cgroup.h"
 #include "kernel/netfilter.h"
 
 static int setup(void **state)
@@ -239,87 +233,6 @@ static void test_fault_health_is_hurt_only_when_asked(void **state)
 	faults_disarm_all(r->faults);
 }
 
-/* ---- cpu: work done per second of the victim's own CPU time, so that a busy machine does not matter */
-
-static pid_t start_worker(volatile uint64_t *work)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			++*work;
-	}
-	return pid;
-}
-
-static double work_rate(pid_t pid, const volatile uint64_t *work, int ms)
-{
-	clockid_t clock;
-	struct timespec a, b;
-
-	assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
-	uint64_t before = *work;
-	clock_gettime(clock, &a);
-	fault_rig_sleep_ms(ms);
-	clock_gettime(clock, &b);
-	double cpu = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-	assert_true(cpu > 0);
-	return (double)(*work - before) / cpu;
-}
-
-static bool burner_in(const char *cgroup)
-{
-	pid_t pids[64];
-	ssize_t n = cgroup_procs(cgroup, pids, ARRAY_SIZE(pids));
-
-	for (ssize_t i = 0; i < MIN(n, (ssize_t)ARRAY_SIZE(pids)); i++) {
-		char path[64], comm[32] = "";
-
-		snprintf(path, sizeof(path), "/proc/%d/comm", pids[i]);
-		CLEANUP(fclosep) FILE *f = fopen(path, "re");
-		if (f && fgets(comm, sizeof(comm), f) && !strncmp(comm, UNDO_BURNER_NAME, 14))
-			return true;
-	}
-	return false;
-}
-
-static void test_fault_cpu_takes_its_share(void **state)
-{
-	struct fault_rig *r = need(state);
-	struct service truth = r->service;
-	uint64_t *work =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	assert_ptr_not_equal(work, MAP_FAILED);
-	pid_t worker = start_worker(work);
-	r->service.pids[0] = worker;
-	r->service.main_start_ticks = undo_start_ticks(worker);
-	double whole = work_rate(worker, work, 500);
-
-	struct fault f = fault_rig_arm(
-		r, "{\"type\":\"cpu\",\"params\":{\"percent\":80},\"duration_s\":60}");
-	fault_rig_sleep_ms(100);
-	double left = work_rate(worker, work, 1000) / whole;
-	assert_true(burner_in(truth.cgroup));
-	print_message("cpu 80 %%: %.0f %% of the work is left\n", left * 100);
-	assert_true(
-		left <
-		0.5); /* no lower bound: under software emulation a tick costs more than it takes */
-	faults_disarm(r->faults, f.id, &f, NULL);
-	assert_true(f.touched_packets > 100);
-	assert_false(burner_in(truth.cgroup));
-	double after = work_rate(worker, work, 500) / whole;
-	print_message("and after: %.0f %%\n", after * 100);
-	assert_true(after > 0.6);
-
-	kill(worker, SIGKILL);
-	waitpid(worker, NULL, 0);
-	munmap(work, 4096);
-	r->service = truth;
-	assert_true(fault_rig_nothing_left(r));
-}
-
 static void test_fault_types_tell_back_ends(void **state)
 {
 	need(state);
@@ -351,7 +264,6 @@ int main(void)
 		cmocka_unit_test(test_fault_rule_that_somebody_removed_is_noticed),
 		cmocka_unit_test(test_fault_hurts_ipv6_and_mapped_alike),
 		cmocka_unit_test(test_fault_health_is_hurt_only_when_asked),
-		cmocka_unit_test(test_fault_cpu_takes_its_share),
 		cmocka_unit_test(test_fault_types_tell_back_ends),
 	};
 
