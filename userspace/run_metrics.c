@@ -78,16 +78,23 @@ static void add_server(struct scrape *x, const struct observer_series *s,
 	metrics_add(x->m, METRIC_UNTIMED, METRIC_LABELS(server), (double)s->untimed);
 }
 
-/* Each call once: by its server's end where that is ours, else by the client's. */
+/*
+ * Each call once: at its client's end where that is ours, since that is what counts for it, else at the
+ * server's. A call that was given up, or broke, has failed and has no duration.
+ */
 static void add_edge(struct scrape *x, const struct observer_series *s)
 {
+	bool ours = s->key.side == ABI_SIDE_CLIENT ? s->key.client : !s->key.client;
 	const char *client = service_name(x->d, s->key.client);
 	const char *server = service_name(x->d, s->key.server);
-	const char *const *labels =
-		METRIC_LABELS(client, server, s->key.status >= 500 ? "true" : "false");
+	const char *const *labels = METRIC_LABELS(
+		client, server, s->key.status >= 500 || !s->key.status ? "true" : "false");
 
-	metrics_add(x->m, METRIC_EDGE_REQUESTS, labels, (double)s->requests);
-	metrics_add_hist(x->m, METRIC_EDGE_DURATION, labels, &s->duration, s->duration_ns);
+	if (!ours || !(s->requests + s->aborted))
+		return;
+	metrics_add(x->m, METRIC_EDGE_REQUESTS, labels, (double)(s->requests + s->aborted));
+	if (s->requests)
+		metrics_add_hist(x->m, METRIC_EDGE_DURATION, labels, &s->duration, s->duration_ns);
 }
 
 static void add_series(void *ctx, const struct observer_series *s)
@@ -109,6 +116,7 @@ static void add_series(void *ctx, const struct observer_series *s)
 		metrics_add(x->m, METRIC_ABORTED, METRIC_LABELS(l.values[0]), (double)s->aborted);
 	if (of_server && s->key.server && s->unparsed)
 		metrics_add(x->m, METRIC_UNPARSED, METRIC_LABELS(l.values[0]), (double)s->unparsed);
+	add_edge(x, s);
 	if (!s->requests)
 		return;
 	if (of_server && s->key.server)
@@ -116,8 +124,6 @@ static void add_series(void *ctx, const struct observer_series *s)
 	else if (!of_server && s->key.client)
 		metrics_add_hist(x->m, METRIC_HTTP_CLIENT_DURATION, l.values, &s->duration,
 				 s->duration_ns);
-	if (of_server || !s->key.server)
-		add_edge(x, s);
 }
 
 /* A request that is known by its trace id stands for the bucket it fell into. */

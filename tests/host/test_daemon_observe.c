@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "tests/lib/remains.h"
 #include "tests/lib/scene.h"
+#include "tests/lib/scrape.h"
 #include "tests/lib/shop.h"
 
 #define NOBODY 65534
@@ -69,55 +70,22 @@ static const char *log_in(void)
 	return bearer;
 }
 
-static bool has_both(const char *line, const char *a, const char *b)
-{
-	const char *at = strstr(line, a);
-
-	return at && strstr(line, b);
-}
-
-/*
- * Of a histogram's series that have @label: requests of at most @le seconds ("+Inf": all). /metrics is
- * cumulative since the start, over all statuses and methods.
- */
-static double bucket(const char *text, const char *name, const char *label, const char *le)
-{
-	char wanted[64], prefix[96];
-	double sum = 0;
-
-	snprintf(wanted, sizeof(wanted), "le=\"%s\"", le);
-	snprintf(prefix, sizeof(prefix), "%s_bucket{", name);
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		char one[1024];
-
-		line += *line == '\n';
-		snprintf(one, sizeof(one), "%.*s", (int)MIN(strcspn(line, "\n"), sizeof(one) - 1),
-			 line);
-		const char *value = strrchr(one, ' ');
-		if (!strncmp(one, prefix, strlen(prefix)) && has_both(one, label, wanted) && value)
-			sum += strtod(value, NULL);
-	}
-	return sum;
-}
-
 struct counts {
 	double all, within_1s, within_2500ms;
 };
 
+/* /metrics is cumulative since the start; over all statuses and methods. */
 static struct counts server_counts(void)
 {
-	static const char name[] = "http_server_request_duration_seconds",
-			  label[] = "service_name=\"db\"";
-	struct http_answer a;
-	struct counts c;
+	static const char name[] = "http_server_request_duration_seconds_bucket",
+			  db[] = "service_name=\"db\"";
+	CLEANUP(freep) char *text = scrape(false);
 
-	http("GET", "http://127.0.0.1:8006/metrics", NULL, NULL, &a);
-	assert_int_equal(a.status, 200);
-	c.all = bucket(a.body, name, label, "+Inf");
-	c.within_1s = bucket(a.body, name, label, "1");
-	c.within_2500ms = bucket(a.body, name, label, "2.5");
-	http_release(&a);
-	return c;
+	return (struct counts){
+		.all = scrape_find(text, name, PARTS(db, "le=\"+Inf\"")).sum,
+		.within_1s = scrape_find(text, name, PARTS(db, "le=\"1\"")).sum,
+		.within_2500ms = scrape_find(text, name, PARTS(db, "le=\"2.5\"")).sum,
+	};
 }
 
 /* What a scrape tells is up to a tick old. */

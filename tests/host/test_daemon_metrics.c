@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the whole daemon tells a Prometheus server: the families and labels of its
+ * document, exemplars that lead to a trace, names that strangers cannot explode,
+ * answers under load.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/http_client.h"
+#include "base/json.h"
+#include "base/util.h"
+#include "tests/lib/scene.h"
+#include "tests/lib/scrape.h"
+#include "tests/lib/shop.h"
+
+#define SCRAPERS 16
+#define SCRAPES 12
+#define SCRAPE_MAX_MS \
+	5000 /* of a scraper's patience, 10 s by default, on a machine that does other work too */
+
+static const char conf[] = "[observe]\nsample_every = 1\nnamespace = shop\n";
+static const char trace[] = "X-Trace-ID: 7f3c2a10-1111-4222-8333-944455556666";
+static struct scene scene;
+
+static int set_up(void **state)
+{
+	(void)state;
+	if (scene_open(&scene, "test_daemon_metrics"))
+		scene_daemon(&scene, "observe", conf);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	scene_close(&scene);
+	return 0;
+}
+
+static void need_scene(void)
+{
+	if (!*scene.dir)
+		skip();
+}
+
+/* ---- the document */
+
+static const char *const families[] = {
+	"http_server_request_duration_seconds_bucket",
+	"http_client_request_duration_seconds_bucket",
+	"archaic_http_server_time_to_first_byte_seconds_bucket",
+	"container_cpu_time_seconds_total",
+	"archaic_sched_runqueue_latency_seconds_bucket",
+	"archaic_service_edge_requests_total",
+	"archaic_service_edge_duration_seconds_bucket",
+	"archaic_anomaly_score",
+	"archaic_anomaly_active",
+	"archaic_detector_baseline_samples",
+	"archaic_incidents_total",
+	"archaic_remediations_total",
+	"archaic_workload_info",
+	"archaic_build_info",
+	"archaic_events_lost_total",
+	"archaic_http_parse_total",
+	"archaic_bpf_map_entries",
+	"archaic_bpf_map_max_entries",
+	"archaic_map_evictions_total",
+	"archaic_degradation_level",
+	/* and those of ours that it does not name */
+	"archaic_http_server_request_bytes_total",
+	"archaic_http_server_response_bytes_total",
+	"archaic_http_server_untimed_requests_total",
+	"archaic_http_server_requests_in_flight",
+	"archaic_api_requests_total",
+};
+
+static const char *log_in(void)
+{
+	static const char who[] = "{\"email\":\"ada@example.com\",\"password\":\"correct horse\"}";
+	static char bearer[2048];
+	struct http_answer a;
+
+	http_status("POST", scene_url("auth", "/signup"), who, NULL);
+	http("POST", scene_url("auth", "/login"), who, NULL, &a);
+	assert_int_equal(a.status, 200);
+	snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s",
+		 json_str(a.json, "access_token"));
+	http_release(&a);
+	return bearer;
+}
+
+static bool all_there(void *missing)
+{
+	CLEANUP(freep) char *text = scrape(false);
+
+	*(const char **)missing = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (!scrape_find(text, families[i], PARTS()).lines)
+			*(const char **)missing = families[i];
+	return !*(const char **)missing;
+}
+
+static void test_daemon_metrics_are_those_of_the_document(void **state)
+{
+	(void)state;
+	const char *missing = NULL;
+	need_scene();
+
+	const char *headers[] = { log_in(), NULL };
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(
+			http_status("GET", scene_url("product", "/products"), NULL, headers), 200);
+	assert_int_equal(http_status("GET", scene_url("db", "/nothing"), NULL, NULL), 404);
+	if (!wait_true(all_there, &missing, 5000))
+		fail_msg("there is no %s", missing);
+
+	CLEANUP(freep) char *text = scrape(false);
+	struct scraped ok = scrape_find(
+		text, "http_server_request_duration_seconds_count",
+		PARTS("service_name=\"db\"", "service_namespace=\"shop\"",
+		      "http_request_method=\"GET\"", "http_response_status_code=\"200\"",
+		      "network_protocol_version=\"1.1\"", "url_scheme=\"http\""));
+	assert_true(ok.lines == 1 && ok.sum >= 5);
+	/* A client's mistake is no error of the server's. */
+	assert_int_equal(scrape_find(text, "http_server_request_duration_seconds_count",
+				     PARTS("service_name=\"db\"", "status_code=\"404\""))
+				 .lines,
+			 1);
+	assert_int_equal(scrape_find(text, "http_server_request_duration_seconds_count",
+				     PARTS("service_name=\"db\"", "error_type"))
+				 .lines,
+			 0);
+	assert_int_equal(scrape_find(text, "http_client_request_duration_seconds_count",
+				     PARTS("service_name=\"product\"", "server_address=\"db\""))
+				 .sum,
+			 5);
+	assert_int_equal(
+		scrape_find(text, "archaic_workload_info",
+			    PARTS("service_name=\"db\"", "service_instance_id=\"", ":8002\""))
+			.sum,
+		1);
+	assert_int_equal(
+		scrape_find(text, "archaic_remediations_total",
+			    PARTS("service_name=\"db\"", "action=\"restart\"", "result=\"done\""))
+			.lines,
+		1);
+	/* Where the kernel does not count runs, there is no number rather than 0. */
+	struct scraped runs = scrape_find(text, "archaic_bpf_program_runs_total", PARTS());
+	assert_true(!runs.lines || runs.sum > 0);
+}
+
+/* ---- errors and exemplars */
+
+static bool has_error(void *text)
+{
+	free(*(char **)text);
+	*(char **)text = scrape(true);
+	return scrape_find(*(char **)text, "http_client_request_duration_seconds_count",
+			   PARTS("service_name=\"product\"", "error_type=\"500\""))
+			.sum >= 1 &&
+		scrape_find(*(char **)text, "http_server_request_duration_seconds_count",
+			    PARTS("service_name=\"product\"", "error_type=\"502\""))
+			.sum >= 1;
+}
+
+static void test_daemon_metrics_lead_to_the_trace(void **state)
+{
+	(void)state;
+	static const char *const who[][3] = {
+		{ "http_client_request_duration_seconds_bucket", "service_name=\"product\"",
+		  "error_type=\"500\"" },
+		{ "http_server_request_duration_seconds_bucket", "service_name=\"product\"",
+		  "error_type=\"502\"" },
+		{ "archaic_http_server_time_to_first_byte_seconds_bucket",
+		  "service_name=\"product\"", "error_type=\"502\"" },
+	};
+	CLEANUP(freep) char *text = NULL;
+	need_scene();
+
+	const char *headers[] = { log_in(), trace, NULL };
+	scene_fault("db", "type=error&duration=20");
+	assert_int_equal(http_status("GET", scene_url("product", "/products"), NULL, headers), 502);
+	assert_int_equal(http_status("POST", scene_url("db", "/reset"), NULL, NULL), 200);
+	if (!wait_true(has_error, &text, 5000))
+		fail_msg("no error_type of product's call, or of its answer");
+	for (size_t i = 0; i < ARRAY_SIZE(who); i++)
+		if (!scrape_find(text, who[i][0],
+				 PARTS(who[i][1], who[i][2],
+				       " # {trace_id=\"7f3c2a10-1111-4222-8333-944455556666\"} "))
+			     .lines)
+			fail_msg("no exemplar of %s{%s,%s}", who[i][0], who[i][1], who[i][2]);
+	/* The caller's view: the call failed, whatever the server thinks that it sent. */
+	assert_int_equal(
+		scrape_find(text, "archaic_service_edge_requests_total",
+			    PARTS("client=\"product\"", "server=\"db\"", "failed=\"true\""))
+			.sum,
+		1);
+	assert_string_equal(text + strlen(text) - strlen("# EOF\n"), "# EOF\n");
+	CLEANUP(freep) char *plain = scrape(false);
+	assert_null(strstr(plain, "trace_id="));
+}
+
+/* ---- what strangers cannot explode */
+
+static bool db_has(void *at_least)
+{
+	CLEANUP(freep) char *text = scrape(false);
+
+	return scrape_find(text, "http_server_request_duration_seconds_count",
+			   PARTS("service_name=\"db\""))
+		       .sum >= *(double *)at_least;
+}
+
+static void test_daemon_metrics_do_not_grow_with_paths(void **state)
+{
+	(void)state;
+	char path[96];
+	need_scene();
+
+	assert_int_equal(http_status("BREW", scene_url("db", "/pot"), NULL, NULL), 404);
+	assert_int_equal(http_status("GET", scene_url("db", "/nothing"), NULL, NULL), 404);
+	CLEANUP(freep) char *before = scrape(false);
+	double wanted = scrape_find(before, "http_server_request_duration_seconds_count",
+				    PARTS("service_name=\"db\""))
+				.sum +
+		300;
+	for (int i = 0; i < 150; i++) {
+		snprintf(path, sizeof(path), "/nothing/%d?user=%d&\"}evil{", i, i);
+		http_status("GET", scene_url("db", path), NULL, NULL);
+		snprintf(path, sizeof(path), "BREW%d", i);
+		http_status(path, scene_url("db", "/pot"), NULL, NULL);
+	}
+	assert_true(wait_true(db_has, &wanted, 5000));
+	CLEANUP(freep) char *after = scrape(false);
+	struct scraped all = scrape_find(after, "http_server_request_duration_seconds_count",
+					 PARTS("service_name=\"db\""));
+	printf("  %zu series of db\n", all.lines);
+	assert_true(all.lines <= 12);
+	assert_true(scrape_find(after, "http_server_request_duration_seconds_count",
+				PARTS("service_name=\"db\"", "http_request_method=\"_OTHER\""))
+			    .sum >= 150);
+	assert_null(strstr(after, "evil"));
+	assert_null(strstr(after, "BREW"));
+}
+
+/* ---- under load */
+
+struct scraper {
+	pthread_t thread;
+	unsigned good;
+	double slowest_ms;
+};
+
+static void *scrape_on(void *arg)
+{
+	struct scraper *s = arg;
+	CLEANUP(http_client_freep) struct http_client *client = NULL;
+	const struct http_client_request ask = {
+		.url = SCRAPE_URL, .method = "GET", .timeout_ms = 20000, .body_max = 64 << 20
+	};
+
+	if (http_client_new(&client))
+		return NULL;
+	for (int i = 0; i < SCRAPES; i++) {
+		CLEANUP(http_client_response_release) struct http_client_response r;
+		uint64_t began = clock_mono_ns();
+		if (http_client_do(client, &ask, &r) || r.status != 200 || !r.body.len)
+			continue;
+		double took = (double)(clock_mono_ns() - began) / 1e6;
+		s->slowest_ms = took > s->slowest_ms ? took : s->slowest_ms;
+		s->good += buf_str(&r.body)[r.body.len - 1] == '\n';
+	}
+	return NULL;
+}
+
+/* Asks, and never reads. */
+static int hang(void)
+{
+	static const char ask[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(8006) };
+	const int little = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL), sizeof(ask) - 1);
+	return fd;
+}
+
+static double ticks_lost(void)
+{
+	CLEANUP(freep) char *text = scrape(false);
+
+	return scrape_find(text, "archaic_events_lost_total", PARTS("stage=\"ticks_unread\"")).sum;
+}
+
+static void test_daemon_metrics_answer_under_load(void **state)
+{
+	(void)state;
+	struct scraper scrapers[SCRAPERS] = { 0 };
+	double slowest_ms = 0;
+	int deaf[8];
+	need_scene();
+
+	pid_t traffic = scene_traffic(&scene, "16", "300");
+	for (size_t i = 0; i < ARRAY_SIZE(deaf); i++)
+		deaf[i] = hang();
+	for (size_t i = 0; i < SCRAPERS; i++)
+		assert_int_equal(pthread_create(&scrapers[i].thread, NULL, scrape_on, &scrapers[i]),
+				 0);
+	for (size_t i = 0; i < SCRAPERS; i++) {
+		pthread_join(scrapers[i].thread, NULL);
+		assert_int_equal(scrapers[i].good, SCRAPES);
+		slowest_ms = MAX(slowest_ms, scrapers[i].slowest_ms);
+	}
+	printf("  %d scrapes by %d at once, beside 8 that never read: the slowest took %.0f ms\n",
+	       SCRAPERS * SCRAPES, SCRAPERS, slowest_ms);
+	assert_true(slowest_ms < SCRAPE_MAX_MS);
+	assert_int_equal(ticks_lost(), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(deaf); i++)
+		close(deaf[i]);
+	proc_end(traffic, SIGINT, 5000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_daemon_metrics_are_those_of_the_document),
+		cmocka_unit_test(test_daemon_metrics_lead_to_the_trace),
+		cmocka_unit_test(test_daemon_metrics_do_not_grow_with_paths),
+		cmocka_unit_test(test_daemon_metrics_answer_under_load),
+	};
+
+	return cmocka_run_group_tests_name("daemon_metrics", tests, set_up, tear_down);
+}
