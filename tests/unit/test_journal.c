@@ -172,6 +172,54 @@ static void test_journal_is_bounded(void **state)
 	free(text);
 }
 
+/* Thousands of faults later the file is short again, and says what it said. */
+static void test_journal_is_trimmed(void **state)
+{
+	char path[] = "/tmp/archaic-journal-XXXXXX", fresh[sizeof(path) + 4],
+	     line[JOURNAL_LINE_MAX];
+	struct journal_entry kept = entry(1), gone = entry(2), old = entry(3);
+	struct journal j;
+	struct stat st;
+
+	(void)state;
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	int fd = mkstemp(path);
+	assert_int_equal(journal_trim(path), 0);
+	journal_boot_id(kept.boot);
+	journal_boot_id(gone.boot);
+	assert_int_equal(journal_append(path, '+', &kept), 0);
+	assert_int_equal(journal_append(path, '+', &old), 0); /* of another boot */
+	assert_int_equal(stat(path, &st), 0);
+	off_t two = st.st_size;
+	assert_int_equal(journal_trim(path), 0); /* not worth it */
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, two);
+
+	assert_true(lseek(fd, 0, SEEK_END) > 0);
+	for (int i = 0; i < JOURNAL_TRIM_BYTES / 200 * 2; i++) {
+		int n = journal_format(i % 2 ? '-' : '+', &gone, line);
+
+		assert_int_equal(write(fd, line, (size_t)n), n);
+	}
+	close(fd);
+	assert_int_equal(journal_trim(path), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size < two);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(access(fresh, F_OK), -1);
+	assert_int_equal(journal_load(path, &j), 0);
+	assert_int_equal(j.nr, 1);
+	assert_string_equal(j.entries[0].id, kept.id);
+	assert_int_equal(j.entries[0].deadline_ns, kept.deadline_ns);
+	journal_release(&j);
+	assert_int_equal(journal_append(path, '-', &kept), 0);
+	assert_int_equal(journal_load(path, &j), 0);
+	assert_int_equal(j.nr, 0);
+	journal_release(&j);
+	unlink(path);
+	assert_int_equal(journal_trim(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_journal_believes_no_damaged_line),
 		cmocka_unit_test(test_journal_file_goes_on_behind_a_torn_line),
 		cmocka_unit_test(test_journal_is_bounded),
+		cmocka_unit_test(test_journal_is_trimmed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,6 +269,8 @@ static void unmake(struct faults *f, struct armed *a)
 		journal_append(f->journal, '-', &e);
 	}
 	a->nr_made = 0;
+	/* A file that cannot be made shorter is as good as before; past JOURNAL_BYTES_MAX the sweep does its work. */
+	journal_trim(f->journal);
 	faults_publish(f);
 }
 

@@ -216,6 +216,56 @@ int journal_append(const char *path, char sign, const struct journal_entry *e)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+static int write_outstanding(int fd, const struct journal *j)
+{
+	char boot[JOURNAL_BOOT_MAX], line[JOURNAL_LINE_MAX];
+
+	journal_boot_id(boot);
+	for (size_t i = 0; i < j->nr; i++) {
+		int n = strcmp(j->entries[i].boot, boot) ?
+			0 :
+			journal_format('+', &j->entries[i], line);
+
+		if (n < 0)
+			return n;
+		if (n && write(fd, line, (size_t)n) != n)
+			return errno ? -errno : -EIO;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static void journal_releasep(struct journal *j)
+{
+	journal_release(j);
+}
+
+int journal_trim(const char *path)
+{
+	char fresh[4096];
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (st.st_size < JOURNAL_TRIM_BYTES)
+		return 0;
+	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+
+	CLEANUP(journal_releasep) struct journal j = { .nr = 0 };
+	int err = journal_load(path, &j);
+	if (err)
+		return err;
+	CLEANUP(closep) int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	err = write_outstanding(fd, &j);
+	if (!err && rename(fresh, path) < 0)
+		err = -errno;
+	if (err)
+		unlink(fresh);
+	return err;
+}
+
 void journal_boot_id(char boot[static JOURNAL_BOOT_MAX])
 {
 	char text[JOURNAL_BOOT_MAX] = "";

@@ -24,6 +24,7 @@
 #define JOURNAL_MAX 1024 /* things outstanding; more: refuse to make another */
 #define JOURNAL_BYTES_MAX \
 	(4 << 20) /* a larger file is not read: the sweep by handles and comments does its work */
+#define JOURNAL_TRIM_BYTES (256 << 10) /* journal_trim() leaves smaller ones alone */
 #define JOURNAL_NAME_MAX 32
 #define JOURNAL_BOOT_MAX 40
 
@@ -68,6 +69,13 @@ int journal_load(const char *path, struct journal *ret);
 
 /** journal_append() - write a line and fsync it. Makes the file (0600) where missing. 0 or -errno. */
 int journal_append(const char *path, char sign, const struct journal_entry *e);
+
+/**
+ * journal_trim() - write a long file anew with what is outstanding of this boot only; a short one stays.
+ * Only by whoever makes things. A line that another process appends meanwhile may be lost: what it said was undone
+ * is then undone once more, which does nothing. 0 or -errno; on failure the file is as it was.
+ */
+int journal_trim(const char *path);
 
 /** journal_boot_id() - this boot's id; "-" where the kernel does not tell. */
 void journal_boot_id(char boot[static JOURNAL_BOOT_MAX]);
