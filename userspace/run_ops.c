@@ -207,9 +207,12 @@ static int op_incidents(void *ctx, const struct control_incidents *which, cJSON 
 	struct daemon *d = ctx;
 	LOCKED(d);
 
-	(void)p;
-	return engine_list_json(d->engine, *which->before ? which->before : NULL,
-				*which->state ? which->state : NULL, (unsigned)which->limit, ret);
+	int err = engine_list_json(d->engine, *which->before ? which->before : NULL,
+				   *which->state ? which->state : NULL, (unsigned)which->limit,
+				   ret);
+	return err == -EINVAL ? problem_parameter(p, 400, "before", which->before,
+						  "an incident's id, like i-0004") :
+				err;
 }
 
 static int op_incident(void *ctx, const char *id, cJSON **ret, struct problem *p)
