@@ -293,6 +293,8 @@ static int open_all(struct daemon *d)
 	open_store(d);
 	open_observer(d);
 	err = live_open(d) ?: open_registry(d) ?: open_detection(d) ?: open_engine(d);
+	if (!err)
+		models_load(d);
 	if (err) {
 		log_error("cannot start: %s", strerror(-err));
 		return err;

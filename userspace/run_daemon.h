@@ -79,6 +79,7 @@ struct daemon {
 	bool warm; /* the baselines were full once, and the diagnosis knew what is usual */
 	uint64_t late_ticks; /* came more than a period late */
 	uint64_t failed_reads;
+	uint64_t saved_samples; /* learned when the models were saved last; the worker's, then the main thread's */
 
 	struct live *live;     /* what the pages follow, see run_live.h */
 	struct recent *recent; /* the last RATE_WINDOW_NS, for people */
@@ -111,11 +112,18 @@ void run_model_says(const struct config *c, char *says, size_t size);
 /** run_faults_config() - the options as the injector wants them. */
 void run_faults_config(const struct config *c, struct faults_config *ret);
 
+/* run_models.c */
+
+/** models_load() - take what an earlier life has learned from the store, and say so. Before the first tick; without a store nothing happens. */
+void models_load(struct daemon *d);
+/** models_save() - write what was learned since the last time, if anything; failures are logged. Waits for the disk; takes the lock for a moment. */
+void models_save(struct daemon *d);
+
 /* run_worker.c */
 
 /** worker_start() - 0 or -errno. */
 int worker_start(struct daemon *d);
-/** worker_stop() - finish the job at hand, drop the rest, join. Without the lock. */
+/** worker_stop() - finish the job at hand, drop the rest, join, and save what was learned. Without the lock. */
 void worker_stop(struct daemon *d);
 /** worker_submit() - engine_ops.submit: takes ownership on 0; -ENOSPC when the queue is full. */
 int worker_submit(void *ctx, struct job *j);

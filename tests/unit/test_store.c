@@ -212,6 +212,68 @@ static void test_store_migrates_an_empty_old_file(void **state)
 	store_close(s);
 }
 
+struct bytes {
+	unsigned char data[64];
+	size_t len;
+	int rows;
+};
+
+static int take_bytes(const struct store_row *row, void *ctx)
+{
+	struct bytes *b = ctx;
+	const void *data = store_blob(row, 0, &b->len);
+
+	assert_true(b->len <= sizeof(b->data));
+	if (b->len)
+		memcpy(b->data, data, b->len);
+	b->rows++;
+	return 0;
+}
+
+static void test_store_keeps_bytes(void **state)
+{
+	static const char bytes[] = "a\0b'\xff";
+	struct store *s = open_good();
+	struct bytes b = { 0 };
+
+	(void)state;
+	assert_int_equal(store_run(s, "INSERT INTO models VALUES('m', 7, ?1)", "b",
+				   (const void *)bytes, sizeof(bytes)),
+			 0);
+	assert_int_equal(store_run(s, "INSERT INTO models VALUES('empty', 7, ?1)", "b",
+				   (const void *)NULL, (size_t)0),
+			 0);
+	store_close(s);
+	s = open_good();
+	assert_int_equal(store_query(s, "SELECT data FROM models WHERE name = ?1", take_bytes, &b,
+				     "t", "m"),
+			 0);
+	assert_int_equal(b.len, sizeof(bytes));
+	assert_memory_equal(b.data, bytes, sizeof(bytes));
+	assert_int_equal(store_query(s, "SELECT data FROM models WHERE name = ?1", take_bytes, &b,
+				     "t", "empty"),
+			 0);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(b.rows, 2);
+	store_close(s);
+}
+
+/* What the first schema kept is there after the second one's step. */
+static void test_store_migrates_from_the_first_schema(void **state)
+{
+	(void)state;
+	struct store *s = open_good();
+	assert_int_equal(store_run(s, "INSERT INTO meta VALUES('k','12')", ""), 0);
+	store_close(s);
+	raw("DROP TABLE models; PRAGMA user_version = 1");
+	s = open_good();
+	assert_null(store_notice(s));
+	assert_int_equal(ask(s, "PRAGMA user_version"), 2);
+	assert_int_equal(ask(s, "SELECT value FROM meta WHERE key = 'k'"), 12);
+	assert_int_equal(ask(s, "SELECT count(*) FROM models"), 0);
+	store_close(s);
+}
+
 static void test_store_refuses_a_newer_schema_and_leaves_it(void **state)
 {
 	struct store *s = open_good();
@@ -226,7 +288,7 @@ static void test_store_refuses_a_newer_schema_and_leaves_it(void **state)
 	s = NULL;
 	assert_int_equal(store_open(path, &s, &p), -ENOTSUP);
 	assert_null(s);
-	assert_non_null(strstr(p.detail, "has schema version 99 and this program knows 1"));
+	assert_non_null(strstr(p.detail, "has schema version 99 and this program knows 2"));
 	assert_int_equal(stat(path, &after), 0);
 	assert_true(before.st_mtim.tv_sec == after.st_mtim.tv_sec);
 	assert_true(before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
@@ -314,6 +376,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_store_transactions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_is_shared_by_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_migrates_an_empty_old_file, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_store_keeps_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store_migrates_from_the_first_schema, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_store_refuses_a_newer_schema_and_leaves_it,
 						setup, teardown),

@@ -35,6 +35,8 @@ static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	"CREATE INDEX incidents_opened ON incidents(opened_at);"
 	"CREATE TABLE audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,"
 	" actor TEXT NOT NULL, event TEXT NOT NULL, json TEXT NOT NULL, hash TEXT NOT NULL);",
+	/* models.data is opaque here: whoever wrote it put a version and a checksum into it. */
+	"CREATE TABLE models(name TEXT PRIMARY KEY, at INTEGER NOT NULL, data BLOB NOT NULL);",
 };
 
 static void unlockp(pthread_mutex_t **m)
@@ -268,6 +270,12 @@ const char *store_error(struct store *s)
 	return sqlite3_errmsg(s->db);
 }
 
+static int bind_bytes(sqlite3_stmt *stmt, int i, const void *data, size_t len)
+{
+	/* NULL would be bound as NULL, and a length of 0 is a value. */
+	return sqlite3_bind_blob64(stmt, i, data ?: "", len, SQLITE_TRANSIENT);
+}
+
 static int bind_all(sqlite3_stmt *stmt, const char *types, va_list *ap)
 {
 	if (sqlite3_bind_parameter_count(stmt) != (int)strlen(types))
@@ -281,7 +289,10 @@ static int bind_all(sqlite3_stmt *stmt, const char *types, va_list *ap)
 			code = sqlite3_bind_int64(stmt, i, va_arg(*ap, int64_t));
 		else if (*types == 'd')
 			code = sqlite3_bind_double(stmt, i, va_arg(*ap, double));
-		else
+		else if (*types == 'b') {
+			const void *data = va_arg(*ap, const void *);
+			code = bind_bytes(stmt, i, data, va_arg(*ap, size_t));
+		} else
 			return -EINVAL;
 		if (code != SQLITE_OK)
 			return translate(code);
@@ -354,6 +365,14 @@ int64_t store_int(const struct store_row *row, int i)
 double store_double(const struct store_row *row, int i)
 {
 	return sqlite3_column_double(row->stmt, i);
+}
+
+const void *store_blob(const struct store_row *row, int i, size_t *len)
+{
+	const void *data = sqlite3_column_blob(row->stmt, i);
+
+	*len = (size_t)sqlite3_column_bytes(row->stmt, i);
+	return data;
 }
 
 int64_t store_changes(struct store *s)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * store.h - the one SQLite file: incidents and audit, with a schema version.
+ * store.h - the one SQLite file: incidents, audit and models, with a schema version.
  *
  * Tables (see store.c for the columns' own words):
  *	incidents(id TEXT PRIMARY KEY, state TEXT, opened_at INTEGER ms, root TEXT, json TEXT)
  *	audit(seq INTEGER PRIMARY KEY, at INTEGER ms, actor TEXT, event TEXT, json TEXT, hash TEXT)
  *	meta(key TEXT PRIMARY KEY, value TEXT)
+ *	models(name TEXT PRIMARY KEY, at INTEGER ms, data BLOB)
  *
  * An older schema is migrated, each step in a transaction of its own; a newer
  * one is refused with a sentence and not written to; a file that is somebody
@@ -27,7 +28,7 @@
 
 #include "base/problem.h"
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define STORE_BUSY_MS 2000
 
 struct store;
@@ -51,7 +52,7 @@ const char *store_error(struct store *s);
 /**
  * store_run() - execute one statement that returns no rows.
  * @types: one letter an argument for ?1, ?2 …: 't' const char * (NULL is NULL), 'i' int64_t
- * (cast it), 'd' double.
+ * (cast it), 'd' double, 'b' const void * and size_t (bytes; a length of 0 is an empty one).
  * 0, -EINVAL (bad SQL or arguments), -EEXIST (constraint), -EBUSY, -ENOSPC or -EIO.
  */
 int store_run(struct store *s, const char *sql, const char *types, ...);
@@ -70,6 +71,9 @@ int store_query(struct store *s, const char *sql, store_row_fn *fn, void *ctx, c
 const char *store_text(const struct store_row *row, int i);
 int64_t store_int(const struct store_row *row, int i);
 double store_double(const struct store_row *row, int i);
+
+/** store_blob() - column @i's bytes, borrowed for the row; NULL with *@len 0 where there are none. */
+const void *store_blob(const struct store_row *row, int i, size_t *len);
 
 /** store_changes() - rows that the last store_run() touched. */
 int64_t store_changes(struct store *s);

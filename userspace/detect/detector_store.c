@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The blob: a header, then one record a service, native byte order (a blob of the other kind of
- * machine fails the magic and is learned anew), then a checksum over all before it.
+ * The blob (base/blob.h): a header, then one record a service, then the checksum.
  *
  *	u64 magic, u32 version, u32 nr_features, u64 features_hash, u32 nr_services, u32 0
  *	{ char name[64], u32 nr_rows, u32 0, float rows[nr_rows][nr_features] } ...
- *	u64 FNV-1a
  *
  * Rows are in the order of time, as far as the reservoir still knows it.
  */
@@ -14,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blob.h"
 #include "base/util.h"
 #include "detect/detector_state.h"
 
@@ -34,16 +33,6 @@ struct blob_record {
 
 _Static_assert(sizeof(struct blob_header) == 32, "no padding");
 _Static_assert(sizeof(struct blob_record) == 72, "no padding");
-
-static uint64_t checksum(const void *data, size_t len)
-{
-	const unsigned char *p = data;
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3ULL;
-	return h;
-}
 
 struct ordered {
 	uint32_t order, row;
@@ -97,26 +86,10 @@ int detector_save(const struct detector *d, struct buf *b)
 				NULL);
 	if (err)
 		return err;
-	uint64_t sum = checksum(b->data + begin, b->len - begin);
-	return buf_add(b, &sum, sizeof(sum));
+	return blob_seal(b, begin);
 }
 
 /* ---- loading; the bytes are untrusted */
-
-struct reader {
-	const unsigned char *at;
-	size_t left;
-};
-
-static bool take(struct reader *r, void *to, size_t len)
-{
-	if (r->left < len)
-		return false;
-	memcpy(to, r->at, len);
-	r->at += len;
-	r->left -= len;
-	return true;
-}
 
 static void restored_release(struct restored *all)
 {
@@ -131,11 +104,11 @@ static void restored_freep(struct restored **all)
 	free(*all);
 }
 
-static int read_record(struct reader *r, struct restored *ret)
+static int read_record(struct blob_reader *r, struct restored *ret)
 {
 	struct blob_record rec;
 
-	if (!take(r, &rec, sizeof(rec)) || rec.nr_rows > BASELINE_MAX ||
+	if (!blob_take(r, &rec, sizeof(rec)) || rec.nr_rows > BASELINE_MAX ||
 	    !memchr(rec.name, 0, sizeof(rec.name)) || !service_name_valid(rec.name))
 		return -EINVAL;
 	memcpy(ret->name, rec.name, sizeof(ret->name));
@@ -143,7 +116,7 @@ static int read_record(struct reader *r, struct restored *ret)
 	ret->rows = calloc(MAX(ret->nr, (size_t)1), sizeof(*ret->rows));
 	if (!ret->rows)
 		return -ENOMEM;
-	if (!take(r, ret->rows, ret->nr * sizeof(*ret->rows)))
+	if (!blob_take(r, ret->rows, ret->nr * sizeof(*ret->rows)))
 		return -EINVAL;
 	for (size_t i = 0; i < ret->nr; i++)
 		for (size_t f = 0; f < NR_FEATURES; f++)
@@ -155,15 +128,10 @@ static int read_record(struct reader *r, struct restored *ret)
 
 int detector_load(struct detector *d, const void *data, size_t len)
 {
-	struct reader r = { data, len };
+	struct blob_reader r;
 	struct blob_header h;
-	uint64_t sum;
 
-	if (len < sizeof(h) + sizeof(sum) || !take(&r, &h, sizeof(h)) || h.magic != BLOB_MAGIC)
-		return -EINVAL;
-	r.left -= sizeof(sum);
-	memcpy(&sum, (const char *)data + len - sizeof(sum), sizeof(sum));
-	if (sum != checksum(data, len - sizeof(sum)))
+	if (blob_open(data, len, &r) || !blob_take(&r, &h, sizeof(h)) || h.magic != BLOB_MAGIC)
 		return -EINVAL;
 	if (h.version != BLOB_VERSION || h.nr_features != NR_FEATURES || h.hash != features_hash())
 		return -ESTALE;

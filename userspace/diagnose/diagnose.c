@@ -100,6 +100,16 @@ bool diagnoser_warm(const struct diagnoser *g)
 	return busy > 0;
 }
 
+int diagnoser_save(const struct diagnoser *g, struct buf *b)
+{
+	return history_save(&g->history, b);
+}
+
+int diagnoser_load(struct diagnoser *g, const void *data, size_t len)
+{
+	return history_load(&g->history, data, len);
+}
+
 void diagnoser_stats(const struct diagnoser *g, struct diagnoser_stats *ret)
 {
 	*ret = g->history.stats;

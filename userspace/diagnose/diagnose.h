@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "detect/anomaly.h"
 #include "diagnose/diagnosis.h"
 #include "observe/sample.h"
@@ -66,6 +67,19 @@ bool diagnoser_warm(const struct diagnoser *g);
 
 /** diagnoser_forget() - @service was detached: drop it and its edges. */
 void diagnoser_forget(struct diagnoser *g, uint32_t service);
+
+/* About 200 bytes a service and 250 an edge; this is the most diagnoser_save() writes. */
+#define DIAGNOSER_BLOB_MAX (1U << 19)
+
+/** diagnoser_save() - append what is usual, by the services' names, with a version and a checksum. 0, or buf's errors. */
+int diagnoser_save(const struct diagnoser *g, struct buf *b);
+
+/**
+ * diagnoser_load() - take what is usual from a blob; each waits for the services of its names. Before
+ * the first tick: services that are known already keep what they have. @data is untrusted.
+ * 0, -EINVAL (torn, not a blob), -ESTALE (another version: learn anew), -ENOMEM; nothing was taken on failure.
+ */
+int diagnoser_load(struct diagnoser *g, const void *data, size_t len);
 
 void diagnoser_stats(const struct diagnoser *g, struct diagnoser_stats *ret);
 

@@ -9,8 +9,6 @@
 
 #include "base/util.h"
 
-#define FORGETS_AFTER 600 /* the means follow the last ten healthy minutes */
-
 static void usual_learn(struct usual *u, double value)
 {
 	if (isnan(value))
@@ -53,6 +51,7 @@ static struct node_history *node_for(struct history *h, const struct service_sam
 	}
 	n->id = s->id;
 	snprintf(n->name, sizeof(n->name), "%.*s", (int)sizeof(s->name) - 1, s->name);
+	history_restore_node(h, n);
 	return h->nodes[h->nr_nodes++] = n;
 }
 
@@ -72,6 +71,7 @@ static struct edge_history *edge_for(struct history *h, const struct edge_sample
 	}
 	e->client = s->client;
 	e->server = s->server;
+	history_restore_edge(h, e);
 	return h->edges[h->nr_edges++] = e;
 }
 
@@ -316,6 +316,7 @@ void history_release(struct history *h)
 		free(h->nodes[i]);
 	for (size_t i = 0; i < h->nr_edges; i++)
 		free(h->edges[i]);
+	history_saved_release(&h->saved);
 	*h = (struct history){ 0 };
 }
 

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "diagnose/diagnose.h"
 #include "observe/sample.h"
 
@@ -27,6 +28,7 @@
 #define SLOT_NS 900000000ULL
 #define LEARN_AFTER 8  /* slots */
 #define KNOWN_AFTER 20 /* healthy slots until a mean says anything */
+#define FORGETS_AFTER 600 /* the means follow the last ten healthy minutes */
 
 /* A slow mean and mean deviation. */
 struct usual {
@@ -70,6 +72,24 @@ struct edge_history {
 	struct usual network_s; /* client's end less server's end, a call */
 };
 
+/* What was usual in an earlier life of the process, waiting for services of these names. */
+struct saved_node {
+	char name[SERVICE_NAME_MAX]; /* "": taken */
+	bool outside;
+	struct usual usual[5]; /* time_s, errors, cpu_s, runq_s, outside_rate */
+};
+
+struct saved_edge {
+	char client[SERVICE_NAME_MAX], server[SERVICE_NAME_MAX]; /* client "": outside; server "": taken */
+	struct usual usual[5]; /* time_s, wait_s, calls, failed, network_s */
+};
+
+struct history_saved {
+	struct saved_node *nodes; /* owned */
+	struct saved_edge *edges; /* owned */
+	size_t nr_nodes, nr_edges;
+};
+
 struct history {
 	struct node_history *nodes[SERVICE_MAX];        /* owned */
 	struct edge_history *edges[DIAGNOSE_EDGES_MAX]; /* owned */
@@ -80,6 +100,7 @@ struct history {
 	uint64_t at_ns;
 	size_t learn_hold; /* slots that must pass before learning goes on */
 	struct diagnoser_stats stats;
+	struct history_saved saved;
 };
 
 /* Means over a stretch, time in flight included. */
@@ -112,6 +133,18 @@ void history_node(const struct history *h, const struct node_history *n, size_t 
 		  struct node_now *ret);
 void history_edge(const struct history *h, const struct edge_history *e, size_t slots,
 		  struct edge_now *ret);
+
+/** history_save() - append all that is usual to @b. As diagnoser_save(). (history_store.c) */
+int history_save(const struct history *h, struct buf *b);
+
+/** history_load() - as diagnoser_load(). (history_store.c) */
+int history_load(struct history *h, const void *data, size_t len);
+
+/** history_restore_node(), history_restore_edge() - a new one takes what is kept under its name, if anything. (history_store.c) */
+void history_restore_node(struct history *h, struct node_history *n);
+void history_restore_edge(struct history *h, struct edge_history *e);
+
+void history_saved_release(struct history_saved *s);
 
 struct node_history *history_find(const struct history *h, uint32_t service);
 
