@@ -15,8 +15,7 @@ fi
 
 OUT=$PWD/build/browser
 RUN_DIR=$(mktemp -d /tmp/archaic-browser-XXXXXX)
-STATE_DIR=$RUN_DIR/state
-CGROUP_PARENT=/archaic-browser-$$
+export STATE_DIR=$RUN_DIR/state CGROUP_PARENT=/archaic-browser-$$
 # shellcheck source=tools/common.sh
 . tools/common.sh
 set_paths
@@ -41,10 +40,13 @@ if [ "${1:-}" = --world ]; then
 	exit
 fi
 
-rm -rf "$OUT/specs" "$OUT/lib"
+rm -rf "${OUT:?}/specs" "${OUT:?}/lib"
 mkdir -p "$OUT/screens"
 cp -r tests/browser/specs tests/browser/lib tests/browser/playwright.config.ts tests/browser/tsconfig.json "$OUT/"
 cd "$OUT"
 npx --no-install tsc --noEmit
-export ARCHAIC_BIN=$BIN RUN_DIR ARCHAIC_SCREENS=$OUT/screens
+ARCHAIC_TOKEN=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+ARCHAIC_TOKEN_FILE=$RUN_DIR/token
+(umask 077 && echo "$ARCHAIC_TOKEN" >"$ARCHAIC_TOKEN_FILE")
+export ARCHAIC_TOKEN ARCHAIC_TOKEN_FILE ARCHAIC_BIN=$BIN RUN_DIR ARCHAIC_SCREENS=$OUT/screens
 npx --no-install playwright test "$@"

@@ -87,11 +87,9 @@ export class Daemon {
 			stdio: ['ignore', log, log],
 		});
 		closeSync(log);
-		await until('the daemon answers', START_MS, async () => {
-			if (this.#child?.exitCode !== null)
-				throw new Error('the daemon ended; see daemon.log');
-			return (await api('GET', '/v1/health')).status === 200;
-		});
+		const ended = new Promise<never>((_, failed) => this.#child?.once('exit', () => failed(new Error('the daemon ended; see daemon.log'))));
+		ended.catch(() => undefined);
+		await Promise.race([ended, until('the daemon answers', START_MS, async () => (await api('GET', '/v1/health')).status === 200)]);
 		if (!attach)
 			return;
 		for (const s of SERVICES)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The wire is cut and mended: the page says so, claims nothing, and catches up. */
 import {CUT, expect, test} from '../lib/fixtures.ts';
+import {look} from '../lib/looks.ts';
 import {api, pause, Wire} from '../lib/world.ts';
 
 test.use({options: ['--mode', 'observe'], allow: CUT});
@@ -69,4 +70,19 @@ test('a daemon that stands still is a lost connection too', async ({dashboard, d
 		daemon.signal('SIGCONT');
 	}
 	await expect(dashboard.locator('[data-link=live]')).toBeVisible({timeout: 30_000});
+});
+
+test('a lost connection, as it looks', async ({browser}) => {
+	for (const [name, port] of [['lost', 7000], ['chaos-lost', 8080]] as const) {
+		const wire = new Wire(port);
+		await wire.mend();
+		await look(browser, name, wire.url, async (page) => {
+			await expect(page.locator('[data-link=live]')).toBeVisible();
+			await expect(page.locator('.table tbody tr, #service option').first()).toBeAttached();
+			await wire.cut();
+			await expect(page.getByText(/No connection since/)).toBeVisible();
+			await wire.mend();
+		});
+		await wire.cut();
+	}
 });

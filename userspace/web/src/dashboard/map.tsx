@@ -32,6 +32,7 @@ function fit(p: Placed, width: number, height: number): Sight {
 	return {k, x: (width - p.width * k) / 2, y: (height - p.height * k) / 2};
 }
 
+/* Its own text is its name to a screen reader. */
 function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at: Point; down: boolean; on: NodeEvents}) {
 	const way = down ? 'down' : 'across';
 	const wide = WIDTHS[way].node;
@@ -39,15 +40,12 @@ function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at
 	const kind = words[0]?.kind ?? (s ? 'well' : 'outside');
 	const hurt = words.some((w) => w.kind === 'injected');
 	const numbers = s ? `${rate(s.rate_per_s)} · ${percent(s.error_ratio)}` : down ? 'not watched' : 'callers we do not watch';
-	const said = words.map((w) => w.text).join(', ') || (s ? 'well' : 'not watched');
-	const label = `${tame(name, 64)}: ${said}. ${s ? `${rate(s.rate_per_s)}, ${percent(s.error_ratio)} errors, p99 ${ms(s.latency_ms?.p99)}` : numbers}`;
 	return (
 		<g
 			class={`node ${kind}${selected.value === name ? ' selected' : ''}`}
 			transform={`translate(${at.x - wide / 2} ${at.y - NODE_H / 2})`}
 			role="button"
 			tabIndex={0}
-			aria-label={label}
 			aria-pressed={selected.value === name}
 			data-name={name}
 			onKeyDown={(e) => on.key(e, name)}
@@ -55,14 +53,14 @@ function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at
 		>
 			<rect width={wide} height={NODE_H} rx="8" class="box" />
 			{hurt && <rect width={wide} height={NODE_H} rx="8" fill="url(#hatch)" class="hurt" />}
-			<text x="12" y="22" class="who">{tame(name, CHARS[way])}</text>
-			<text x="12" y="42">{numbers}</text>
+			<text x="12" y="22" class="who">{tame(name, CHARS[way])} </text>
+			<text x="12" y="42">{numbers} </text>
 			{s && (
 				<text x="12" y="62" class="soft">
-					{words[0] ? `${words[0].glyph} ${words[0].text}` : `p99 ${ms(s.latency_ms?.p99)}`}
+					{words[0] ? `${words[0].glyph} ${words[0].text} ` : `p99 ${ms(s.latency_ms?.p99)}`}
 				</text>
 			)}
-			{s && words[0] && <text x={wide - 12} y="62" text-anchor="end" class="soft">{ms(s.latency_ms?.p99)}</text>}
+			{s && words[0] && <text x={wide - 12} y="62" text-anchor="end" class="soft">{down ? '' : 'p99 '}{ms(s.latency_ms?.p99)}</text>}
 			{words.slice(1, 4).map((w, i) => (
 				<text key={w.text} x={wide - 12 - i * 16} y="22" text-anchor="end" class={`mark ${w.kind}`}>{w.glyph}</text>
 			))}

@@ -14,7 +14,7 @@ export function RangeBar() {
 					<button
 						key={s.s}
 						type="button"
-						aria-label={`Last ${s.words}`}
+						aria-label={`${s.name}: the last ${s.words}`}
 						aria-pressed={span_s.value === s.s}
 						onClick={() => {
 							span_s.value = s.s;
