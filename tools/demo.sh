@@ -75,7 +75,7 @@ program_list() { bpftool -j prog show 2>/dev/null || echo '[]'; }
 link_list() { bpftool -j link show 2>/dev/null || echo '[]'; }
 
 snapshot() {
-	local dev v2 exe
+	local dev v2
 	tc qdisc show | sed 's/^/qdisc: /'
 	for dev in /sys/class/net/*; do
 		dev=${dev##*/}
@@ -87,13 +87,10 @@ snapshot() {
 	{ iptables-save 2>/dev/null | grep '^-A' | sed 's/^/iptables: /'; } || true
 	{ ip6tables-save 2>/dev/null | grep '^-A' | sed 's/^/ip6tables: /'; } || true
 	v2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-	# Other people's units come and go; what is ours carries our name.
-	[ -z "$v2" ] || find "$v2" -mindepth 1 -type d -name '*archaic*' -printf 'cgroup: /%P\n' 2>/dev/null || true
-	for exe in /proc/[0-9]*/exe; do
-		case $(readlink "$exe" 2>/dev/null) in
-		"$BIN"/*) echo "process: ${exe//[!0-9]/} $(readlink "$exe" 2>/dev/null)" ;;
-		esac
-	done | sort -u
+	# Other people's units come and go; what is ours carries our name (a test that runs meanwhile, another).
+	[ -z "$v2" ] || find "$v2" -mindepth 1 -type d -name '*archaic*' ! -name 'archaic-test-*' \
+		-printf 'cgroup: /%P\n' 2>/dev/null | sort
+	find /proc -maxdepth 2 -name exe -lname "$BIN/*" -printf 'process: %h %l\n' 2>/dev/null | sort || true
 	# Others exchange BPF programs meanwhile (systemd does): ours have the names that our daemon's had, are
 	# newer than this run, and no living process holds them.
 	jq -rn --argjson names "$ours" --argjson old "$old" --argjson progs "$(program_list)" \
@@ -110,14 +107,11 @@ note_programs() {
 }
 
 compare() {
-	local after
-	for _ in $(seq 50); do # the kernel frees programs a little later
-		after=$(snapshot)
-		if [ "$after" = "$before" ]; then
-			return 0
-		fi
+	local after until=$((SECONDS + 10)) # the kernel frees programs a little later
+	while after=$(snapshot) && [ "$after" != "$before" ] && ((SECONDS < until)); do
 		sleep 0.1
 	done
+	[ "$after" != "$before" ] || return 0
 	diff <(echo "$before") <(echo "$after") | sed -n 's/^[<>]/  &/p'
 	return 1
 }
