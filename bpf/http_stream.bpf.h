@@ -205,7 +205,7 @@ static __always_inline __u32 http_begin(struct stream *s, __u32 seq, __u32 off, 
 		} else if (http_misses(s, seq)) {
 			http_lose(s);
 			*lost = true;
-		} else if (ahead > 0 && (s->state == HTTP_BODY || s->state == HTTP_CHUNK)) {
+		} else if (ahead > 0 && s->state >= HTTP_BODY) {
 			s->body -= (__u32)ahead;
 			s->bytes += (__u32)ahead;
 		}

@@ -169,8 +169,11 @@ static __always_inline void place(struct __sk_buff *skb, struct conn *c, struct 
 {
 	struct stream *s = response ? &c->responses : &c->requests;
 	bool lost = false;
-	__u32 fresh = p->len ? http_begin(s, p->seq, p->off, p->len, c->fresh, &lost) : 0;
+	__u32 fresh = 0;
 
+	/* What a reset carries is no part of the stream (RFC 9293, 3.10.7.4), and anybody's. */
+	if (p->len && !(p->flags & TCP_FLAG_RST))
+		fresh = http_begin(s, p->seq, p->off, p->len, c->fresh, &lost);
 	if (lost)
 		conn_unparsed(c, response, false);
 	if (fresh) {
@@ -258,7 +261,7 @@ static __always_inline int observe(struct __sk_buff *skb, bool egress)
 		return 1;
 	}
 
-	int turn = order_enter(skb, e, &p, response ? &c->responses : &c->requests);
+	int turn = order_enter(skb, e, &p, response ? &c->responses : &c->requests, sk);
 
 	if (turn == ORDER_PARSE)
 		place(skb, c, sk, &p, egress, response);
@@ -334,7 +337,7 @@ static __always_inline int parse_stashed(struct __sk_buff *skb, bool response)
 	}
 	st = stash_get(skb, slot - 1);
 	if (st && !more) {
-		if (http_misses(s, st->seq)) {
+		if (order_early(s, st->seq, st->len, st->flags)) {
 			e->waiting |= 1 << (slot - 1);
 			leave(skb, e, response);
 			return 1;

@@ -181,18 +181,45 @@ static __always_inline bool order_leave(struct conn_entry *e)
 	return order_pending(e, gate) || gate_swap(e, gate, gate & ~GATE_BUSY) != gate;
 }
 
+/* Where a stream begins that we see from its start: its second segment may come first. */
+static __always_inline void order_begin(const struct conn *c, struct stream *s, struct bpf_sock *sk)
+{
+	struct bpf_tcp_sock *tp;
+
+	if (s->state != HTTP_NEW || !c->fresh)
+		return;
+	tp = bpf_tcp_sock(sk);
+	if (!tp)
+		return;
+	s->next_seq = tp->rcv_nxt;
+	s->state = HTTP_START;
+}
+
+/* Has a segment to wait for what is before it? */
+static __always_inline bool order_early(const struct stream *s, __u32 seq, __u32 len, __u32 flags)
+{
+	/* A FIN alone has no bytes that could be skipped to: its place is behind all others. */
+	if (!len && (flags & TCP_FLAG_FIN))
+		return s->state != HTTP_NEW && (__s32)(seq - s->next_seq) > 0;
+	return http_misses(s, seq);
+}
+
 #define ORDER_PARSE 0 /* parse the packet, then leave */
 #define ORDER_LEAVE 1 /* it waits; leave */
 #define ORDER_DONE 2  /* another CPU has the connection */
 
 /* What to do with an incoming packet of the connection. */
 static __always_inline int order_enter(struct __sk_buff *skb, struct conn_entry *e,
-				       const struct packet *p, const struct stream *s)
+				       const struct packet *p, struct stream *s,
+				       struct bpf_sock *sk)
 {
 	bool mine = order_take(e);
 
-	if (mine && !http_misses(s, p->seq))
-		return ORDER_PARSE;
+	if (mine) {
+		order_begin(&e->conn, s, sk);
+		if (!order_early(s, p->seq, p->len, p->flags))
+			return ORDER_PARSE;
+	}
 	/* Whether a reset is in its place cannot be said later. */
 	if (!(p->flags & TCP_FLAG_RST) && stash_put(skb, e, p))
 		/* The other may have left before it could see this. */
