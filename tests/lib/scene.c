@@ -251,19 +251,12 @@ int scene_api(const struct scene *s, const char *method, const char *target, con
 
 int scene_run(const struct scene *s, const char *const *argv, const char **out)
 {
-	static char text[65536];
-	char path[80], socket[112];
+	char socket[112];
 	const char *env[] = { socket, NULL };
 
-	snprintf(path, sizeof(path), "%s/output", s->dir);
 	snprintf(socket, sizeof(socket), "ARCHAIC_SOCKET=%s", s->socket);
-	unlink(path);
-	int status = proc_end(proc_start(path, argv, env), 0, 20000);
-	CLEANUP(fclosep) FILE *f = fopen(path, "re");
-	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-	text[n] = '\0';
-	*out = text;
-	return status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	int status = proc_run(argv, env, 20000, out);
+	return status < 128 ? status : -1;
 }
 
 int scene_cli(const struct scene *s, const char *const *args, const char **out)

@@ -87,6 +87,24 @@ int proc_end(pid_t pid, int sig, unsigned ms)
 	return -1;
 }
 
+int proc_run(const char *const *argv, const char *const *env, unsigned ms, const char **out)
+{
+	static char text[256 << 10];
+	char path[] = "/tmp/test-output-XXXXXX";
+	CLEANUP(closep) int fd = mkstemp(path);
+
+	if (fd < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	int status = proc_end(proc_start(path, argv, env), 0, ms);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	unlink(path);
+	text[n > 0 ? n : 0] = '\0';
+	*out = text;
+	if (status < 0)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 bool wait_true(bool (*ready)(void *), void *ctx, unsigned ms)
 {
 	uint64_t until_ns = clock_mono_ns() + ms * NSEC_PER_MSEC;

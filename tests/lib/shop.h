@@ -27,6 +27,12 @@ pid_t proc_start(const char *log, const char *const *argv, const char *const *en
 /** proc_end() - send @sig (0: none) and wait up to @ms; the wait status, or -1 after SIGKILL because it took longer. */
 int proc_end(pid_t pid, int sig, unsigned ms);
 
+/**
+ * proc_run() - proc_start() and its end, within @ms. @out: both output streams, static memory, overwritten by the next call.
+ * Its exit status, 128 and the signal that ended it, -1 after SIGKILL because it took longer.
+ */
+int proc_run(const char *const *argv, const char *const *env, unsigned ms, const char **out);
+
 /** proc_service() - one of the four: "auth", on @port, healthy when this returns. */
 pid_t proc_service(const char *name, uint16_t port, const char *log, const char *const *env);
 

@@ -215,7 +215,7 @@ static void on_closed(struct conn *c, enum failure why, uint64_t now_ns)
 
 	if (why == FAIL_CONNECT)
 		connect_failed(s, now_ns);
-	else if (!s->gen->ended)
+	else if (!s->gen->ended && s->gen->issued < s->gen->limit)
 		open_slot(s, now_ns);
 }
 
