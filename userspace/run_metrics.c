@@ -106,8 +106,10 @@ static void add_series(void *ctx, const struct observer_series *s)
 	/* What found no room in the kernel's table has no labels left: the family's overflow series. */
 	if (s->key.server == ABI_SERIES_OTHER) {
 		if (s->requests)
-			metrics_add_hist(x->m, METRIC_HTTP_SERVER_DURATION, NULL, &s->duration,
-					 s->duration_ns);
+			metrics_add_hist(x->m,
+					 of_server ? METRIC_HTTP_SERVER_DURATION :
+						     METRIC_HTTP_CLIENT_DURATION,
+					 NULL, &s->duration, s->duration_ns);
 		return;
 	}
 	make_labels(x->d, s->key.server, s->key.client, s->key.status, s->key.method, s->key.side,

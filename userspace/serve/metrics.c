@@ -22,6 +22,9 @@ static const uint64_t runqueue_bounds[] = { US(5),   US(10),  US(25),   US(50), 
 					    US(500), MS(1),   US(2500), MS(5),   MS(10),  MS(25),
 					    MS(50),  MS(100), MS(250),  MS(1000) };
 
+_Static_assert(ARRAY_SIZE(duration_bounds) <= METRICS_BOUNDS_MAX, "bounds");
+_Static_assert(ARRAY_SIZE(runqueue_bounds) <= METRICS_BOUNDS_MAX, "bounds");
+
 #define HIST_OF(b) METRIC_HISTOGRAM, .bounds = (b), .nr_bounds = ARRAY_SIZE(b)
 #define HTTP_LABELS                                                       \
 	"http_request_method", "http_response_status_code", "error_type", \

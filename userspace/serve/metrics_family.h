@@ -9,6 +9,8 @@
 
 #include "serve/metrics.h"
 
+#define METRICS_BOUNDS_MAX 24 /* of a histogram */
+
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric_family {

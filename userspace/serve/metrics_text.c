@@ -8,23 +8,43 @@
 #include "base/text.h"
 #include "serve/metrics_family.h"
 
+#define NUMBER_MAX 40
+
 struct writer {
 	struct buf *out;
 	bool openmetrics;
+	/* Of the family at hand: a full table has some 100,000 lines that end in one of these. */
+	char bounds[METRICS_BOUNDS_MAX + 1][NUMBER_MAX];
 };
 
 /* The shortest text that reads back as @v; OpenMetrics wants a point or an exponent. */
-static int add_number(struct writer *w, double v)
+static void write_number(const struct writer *w, double v, char text[static NUMBER_MAX])
 {
-	char text[40];
-
 	for (int digits = 6; digits <= 17; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, v);
+		snprintf(text, NUMBER_MAX - 3, "%.*g", digits, v);
 		if (strtod(text, NULL) == v)
 			break;
 	}
-	int err = buf_addstr(w->out, text);
-	return err || !w->openmetrics || strpbrk(text, ".en") ? err : buf_addstr(w->out, ".0");
+	if (w->openmetrics && !strpbrk(text, ".en"))
+		snprintf(text + strlen(text), 3, ".0");
+}
+
+static int add_number(struct writer *w, double v)
+{
+	char text[NUMBER_MAX];
+
+	write_number(w, v, text);
+	return buf_addstr(w->out, text);
+}
+
+static int add_count(struct writer *w, uint64_t n)
+{
+	char text[24], *at = text + sizeof(text);
+
+	do
+		*--at = (char)('0' + n % 10);
+	while (n /= 10);
+	return buf_add(w->out, at, (size_t)(text + sizeof(text) - at));
 }
 
 /* In OpenMetrics a counter's family has no _total; its samples have. */
@@ -53,13 +73,12 @@ static int add_exemplar(struct writer *w, const struct metric_exemplar *ex)
 static int add_bucket(struct writer *w, const struct metric_family *f,
 		      const struct metric_series *s, size_t i, uint64_t cumulative)
 {
-	int err =
-		buf_addf(w->out, "%s_bucket{%s%sle=\"", f->name, s->labels, *s->labels ? "," : "");
+	int err = buf_addstr(w->out, f->name) ?: buf_addstr(w->out, "_bucket{");
 
-	if (!err)
-		err = i < f->nr_bounds ? add_number(w, (double)f->bounds[i] / 1e9) :
-					 buf_addstr(w->out, "+Inf");
-	err = err ?: buf_addf(w->out, "\"} %llu", (unsigned long long)cumulative);
+	err = err ?: buf_addstr(w->out, s->labels);
+	err = err ?: buf_addstr(w->out, *s->labels ? ",le=\"" : "le=\"");
+	err = err ?: buf_addstr(w->out, w->bounds[i]) ?: buf_addstr(w->out, "\"} ");
+	err = err ?: add_count(w, cumulative);
 	if (!err && w->openmetrics && s->exemplars && *s->exemplars[i].trace_id)
 		err = add_exemplar(w, &s->exemplars[i]);
 	return err ?: buf_addstr(w->out, "\n");
@@ -115,6 +134,13 @@ static int add_overflow_counts(struct writer *w, const struct metrics *m)
 	return err;
 }
 
+static void begin_family(struct writer *w, const struct metric_family *f)
+{
+	for (size_t i = 0; i < f->nr_bounds; i++)
+		write_number(w, (double)f->bounds[i] / 1e9, w->bounds[i]);
+	snprintf(w->bounds[f->nr_bounds], NUMBER_MAX, "+Inf");
+}
+
 int metrics_render(const struct metrics *m, bool openmetrics, struct buf *out)
 {
 	struct writer w = { .out = out, .openmetrics = openmetrics };
@@ -124,6 +150,7 @@ int metrics_render(const struct metrics *m, bool openmetrics, struct buf *out)
 		const struct metric_family *f = metric_family((enum metric)i);
 		if (!m->table[i].series && !m->table[i].overflow)
 			continue;
+		begin_family(&w, f);
 		err = add_head(&w, f);
 		for (const struct metric_series *s = m->table[i].series; s && !err; s = s->hh.next)
 			err = add_series(&w, f, s);
