@@ -121,6 +121,14 @@ lint_required() {
 	done | complain
 }
 
+# The README lists every package that the set-up may install.
+lint_packages() {
+	local package
+	for package in $(tools/setup.sh --list all) nodejs npm; do
+		grep -qE "(^|[ (])$package([ ,;)]|$)" README.md || echo "README.md:1: the package $package is not listed"
+	done | complain
+}
+
 lint_compile() {
 	local file compiler=${CLANG:-clang-19}
 	# shellcheck disable=SC2086 # flags are words
@@ -135,6 +143,7 @@ text)
 	lint_code
 	lint_files
 	lint_required
+	lint_packages
 	shellcheck -f gcc "${scripts[@]}" || bad=1
 	tools/fmt.sh --check || bad=1
 	;;
