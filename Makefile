@@ -39,6 +39,7 @@ SETUP_test-vm := vm
 SETUP_test-browser := browser
 SETUP_test-browser-slow := browser
 SETUP_bench := bench
+SETUP_bench-load := bench
 SETUP_lint := lint
 SETUP_demo := run
 SETUP_up := run
@@ -242,7 +243,7 @@ comma := ,
 
 # ---- running
 
-.PHONY: setup test test-vm test-scenes test-llm test-browser test-browser-slow demo up down bench
+.PHONY: setup test test-vm test-scenes test-llm test-browser test-browser-slow demo up down bench bench-load
 setup: ## install the Debian packages that everything here needs (root)
 	$(Q)tools/setup.sh all
 
@@ -275,6 +276,8 @@ down: ## stop what `make up` started; can be said twice
 	$(Q)tools/down.sh
 bench: all $(B)/bin/archaic-bench ## measure what watching costs (root)
 	$(Q)tools/bench/run.sh
+bench-load: $(B)/bin/archaic-load ## hold archaic-load to wrk, h2load and vegeta (root)
+	$(Q)ARCHAIC_BUILD=$(B) tools/bench/load.sh
 
 # ---- keeping house
 

@@ -31,7 +31,7 @@ test="$run libcmocka-dev libasan8 libubsan1 python3 python3-venv openssl util-li
 lint="$build clang-format-19 shellcheck mandoc git"
 vm="$test qemu-system-x86 busybox-static cpio xz-utils dpkg kmod"
 browser="$test chromium fonts-dejavu-core"
-bench="$test wrk"
+bench="$test wrk nghttp2-client"
 
 list=no
 if [ "${1:-}" = --list ]; then
