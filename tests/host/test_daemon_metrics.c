@@ -174,6 +174,34 @@ static bool has_error(void *text)
 			.sum >= 1;
 }
 
+/* From the trace to the request: what product asked of db, and what it answered itself. */
+static void assert_request_is_told(void)
+{
+	CLEANUP(json_freep) cJSON *j = NULL;
+	const cJSON *r;
+	unsigned sides = 0;
+
+	assert_int_equal(scene_api(&scene, "GET", "/v1/requests?service=product&failed=true", NULL,
+				   &j),
+			 200);
+	cJSON_ArrayForEach(r, cJSON_GetObjectItem(j, "items")) {
+		bool client = !strcmp(json_str(r, "side"), "client");
+
+		if (strcmp(json_str(r, "trace_id"), "7f3c2a10-1111-4222-8333-944455556666") != 0)
+			continue;
+		sides |= client ? 2 : 1;
+		assert_string_equal(json_str(r, "service"), client ? "db" : "product");
+		assert_string_equal(json_str(r, "client"), client ? "product" : "outside");
+		assert_string_equal(json_str(r, "method"), "GET");
+		assert_string_equal(json_str(r, "path"), "/products");
+		assert_int_equal((int)json_num(r, "status", 0), client ? 500 : 502);
+		assert_true(json_num(r, "ttfb_ms", -1) > 0);
+		assert_true(json_num(r, "duration_ms", 0) >= json_num(r, "ttfb_ms", 0));
+		assert_true(cJSON_IsTrue(cJSON_GetObjectItem(r, "failed")));
+	}
+	assert_int_equal(sides, 3);
+}
+
 static void test_daemon_metrics_lead_to_the_trace(void **state)
 {
 	(void)state;
@@ -200,6 +228,7 @@ static void test_daemon_metrics_lead_to_the_trace(void **state)
 				       " # {trace_id=\"7f3c2a10-1111-4222-8333-944455556666\"} "))
 			     .lines)
 			fail_msg("no exemplar of %s{%s,%s}", who[i][0], who[i][1], who[i][2]);
+	assert_request_is_told();
 	/* The caller's view: the call failed, whatever the server thinks that it sent. */
 	assert_int_equal(
 		scrape_find(text, "archaic_service_edge_requests_total",

@@ -350,6 +350,55 @@ static void test_observe_brief_clients_are_one(void **state)
 	scene_stop(&t);
 }
 
+/* ---- what is no HTTP */
+
+/* Each is said on a connection of its own, and counted: no request, one stream that was not understood. */
+static void test_observe_what_is_not_understood_is_counted(void **state)
+{
+	(void)state;
+	static const char *const said[] = {
+		"\x16\x03\x01\x02\x01\x01\x02\xfc\x03\x03 a TLS client's hello",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"SSH-2.0-OpenSSH_9.2\r\n",
+		"*1\r\n$4\r\nPING\r\n",
+		"hello there\r\n\r\n",
+		"get / HTTP/1.1\r\n\r\n",
+	};
+	struct observer_self self;
+	struct scene t;
+
+	if (!scene_available(__func__))
+		skip();
+	scene_start(&t, 0, false);
+	scene_attach_server(&t);
+	scene_scan(&t);
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		uint16_t from = 0;
+		char in[64];
+		int fd = scene_call(t.server.port, &from);
+		size_t len = strlen(said[i]);
+		assert_int_equal(send(fd, said[i], len, MSG_NOSIGNAL), len);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		while (recv(fd, in, sizeof(in), 0) > 0)
+			;
+		close(fd);
+	}
+	/* And then somebody who speaks it. */
+	uint16_t from = 0;
+	int fd = scene_call(t.server.port, &from);
+	scene_ask(fd, "GET /200/5");
+	scene_hear(fd, 5);
+	close(fd);
+	scene_look(&t);
+	assert_int_equal(observer_self(t.observer, &self), 0);
+	assert_int_equal(t.served.requests, 1);
+	assert_int_equal(t.served.status_class[2], 1);
+	assert_int_equal(t.served.unparsed, ARRAY_SIZE(said));
+	assert_int_equal(self.stats.streams_opaque, ARRAY_SIZE(said));
+	assert_int_equal(t.served.aborted, 0);
+	scene_stop(&t);
+}
+
 /* ---- tables that run full */
 
 /* More kinds of answers than the kernel's table of series holds: those over it are counted together. */
@@ -447,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_observe_spliced_body_takes_its_time),
 		cmocka_unit_test(test_observe_paths_and_methods_make_no_series),
 		cmocka_unit_test(test_observe_brief_clients_are_one),
+		cmocka_unit_test(test_observe_what_is_not_understood_is_counted),
 		cmocka_unit_test(test_observe_full_series_lose_no_request),
 		cmocka_unit_test(test_observe_full_ring_counts_what_it_drops),
 	};
