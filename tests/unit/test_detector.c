@@ -221,38 +221,6 @@ static void test_detector_total_loss_when_cold(void **state)
 	rig_release(&r);
 }
 
-static void test_detector_errors_name_the_feature(void **state)
-{
-	(void)state;
-	struct rig r;
-
-	rig_init(&r, 6, NULL);
-	rig_warm(&r);
-	synth_of(&r.synth, SYNTH_DB)->error_share = .2;
-	struct seen s = wait_for(&r, SYNTH_DB);
-	assert_int_equal(s.v.scorer, SCORER_FOREST);
-	assert_int_equal(s.v.top[0].feature, FEATURE_ERRORS);
-	assert_true(s.v.top[0].value > .05 && s.v.top[0].value < .5);
-	assert_true(s.v.top[0].normal < .01);
-	assert_true(s.v.top[0].share > .8);
-	/* One feature out of nine: the classic score does not see it. */
-	assert_true(s.v.classic_score < s.v.threshold);
-	rig_release(&r);
-}
-
-/* Half of all requests failing opens with the first tick that has twenty of them. */
-static void test_detector_half_failing_opens_at_once(void **state)
-{
-	(void)state;
-	struct rig r;
-
-	rig_init(&r, 7, NULL);
-	rig_warm(&r);
-	synth_of(&r.synth, SYNTH_PRODUCT)->error_share = .9;
-	assert_true(rig_wait(&r, SYNTH_PRODUCT, 5) <= 2);
-	rig_release(&r);
-}
-
 static void test_detector_closes_after_calm(void **state)
 {
 	(void)state;
@@ -476,8 +444,6 @@ int main(void)
 		cmocka_unit_test(test_detector_onset_is_where_it_began),
 		cmocka_unit_test(test_detector_stopped_service),
 		cmocka_unit_test(test_detector_total_loss_when_cold),
-		cmocka_unit_test(test_detector_errors_name_the_feature),
-		cmocka_unit_test(test_detector_half_failing_opens_at_once),
 		cmocka_unit_test(test_detector_closes_after_calm),
 		cmocka_unit_test(test_detector_closes_although_the_mix_has_changed),
 		cmocka_unit_test(test_detector_silence_is_no_symptom),

@@ -316,8 +316,15 @@ void baseline_judge(const struct baseline *b, const double v[NR_FEATURES],
 		extreme |= feature_harmful(f) && ret->z[f] > b->z_tail[f].limit;
 		unlike |= feature_harmful(f) && ret->z[f] > b->z_tail[f].unlike;
 	}
-	/* Two kinds of tail, one bar: a z that is extreme by itself asks less of the score. */
-	ret->threshold = extreme ? b->score_tail.level : b->score_tail.limit;
+	/*
+	 * Two kinds of tail, one bar: a z that is extreme by itself asks less of the score. Failures least
+	 * of all: there is no noise that makes them, while one bad second can lift the level of a thin
+	 * baseline above what one feature alone, however strange, can reach.
+	 */
+	bool fails = ret->z[FEATURE_ERRORS] > 2 * b->z_tail[FEATURE_ERRORS].limit;
+	ret->threshold = fails ? b->score_tail.typical :
+		extreme	       ? b->score_tail.level :
+				 b->score_tail.limit;
 	ret->over = ret->score > ret->threshold;
 	ret->unlike = unlike;
 }

@@ -42,6 +42,7 @@ int tail_fit(double *values, size_t n, double shape_min, double shape_max, struc
 
 	qsort(values, n, sizeof(*values), by_value);
 	size_t first = (size_t)ceil(TAIL_LEVEL * (double)n);
+	t.typical = values[n / 2];
 	t.level = values[first - 1];
 	t.unlike = values[(size_t)(.99 * (double)(n - 1))];
 	t.nr_peaks = n - first;

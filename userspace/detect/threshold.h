@@ -20,6 +20,7 @@
 
 /* What is beyond the TAIL_LEVEL quantile, as a generalised Pareto distribution. */
 struct tail {
+	double typical;      /* the median */
 	double level;        /* the TAIL_LEVEL quantile */
 	double unlike;       /* the .99 quantile: p < 1e-2, for the onset */
 	double shape, scale; /* of the excesses over level */
