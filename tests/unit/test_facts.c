@@ -97,7 +97,7 @@ static void test_facts_window_forgets(void **state)
 	assert_int_equal(r->window_answered, 8);
 }
 
-static void test_facts_probes_and_bounds(void **state)
+static void test_facts_bounds(void **state)
 {
 	CLEANUP(facts_freep) struct facts *f = NULL;
 	struct tick t = { .at_ns = S, .span_ns = S };
@@ -106,14 +106,6 @@ static void test_facts_probes_and_bounds(void **state)
 
 	(void)state;
 	assert_int_equal(facts_new(stopped, &f), 0);
-	tick(f, 1, (struct service_sample){ .requests = 1 }, NULL);
-	facts_report_probe(f, 2, true);
-	assert_int_equal(tick(f, 2, (struct service_sample){ .requests = 1 }, NULL)->probes_failing,
-			 1);
-	facts_report_probe(f, 2, false);
-	assert_int_equal(tick(f, 3, (struct service_sample){ .requests = 1 }, NULL)->probes_failing,
-			 0);
-
 	facts_begin(f, &t);
 	for (s.id = 1; s.id <= SERVICE_MAX; s.id++)
 		assert_int_equal(facts_add(f, &t, &s), 0);
@@ -137,7 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_facts_silence_grows_until_an_answer),
 		cmocka_unit_test(test_facts_window_forgets),
-		cmocka_unit_test(test_facts_probes_and_bounds),
+		cmocka_unit_test(test_facts_bounds),
 		cmocka_unit_test(test_facts_real_process_state),
 	};
 

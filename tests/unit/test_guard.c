@@ -164,9 +164,6 @@ static void test_guard_wants_two_witnesses_before_risk(void **state)
 	w->db.window_caller_timeouts = 1;
 	expect(w, 100 * S, GUARD_ALLOW, "within");
 	w->db.window_caller_timeouts = 0;
-	w->db.probes_failing = 1;
-	expect(w, 100 * S, GUARD_ALLOW, "within");
-	w->db.probes_failing = 0;
 	w->db.process_state = 'R';
 	expect(w, 100 * S, GUARD_WAIT, "witnesses");
 	w->db.cpu_cores = .99; /* spins */

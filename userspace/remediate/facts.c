@@ -19,7 +19,6 @@ struct slot {
 struct window {
 	uint32_t service; /* 0: free */
 	uint64_t used_ns, last_answer_ns;
-	bool probe_failing;
 	struct slot slots[FACTS_WINDOW_SLOTS];
 };
 
@@ -146,7 +145,6 @@ int facts_add(struct facts *f, const struct tick *t, const struct service *s)
 	*r = (struct service_facts){ .at_ns = t->at_ns };
 	fill_identity(r, s);
 	w->used_ns = t->at_ns;
-	r->probes_failing = w->probe_failing;
 	if (sample) {
 		window_take(w, t, sample);
 		r->answered = sample->requests;
@@ -162,13 +160,6 @@ int facts_add(struct facts *f, const struct tick *t, const struct service *s)
 	    (r->oldest_ns >= LOOK_AT_PROCESS_NS || r->failed || r->window_caller_timeouts))
 		r->process_state = f->state(r->main_pid, r->main_start_ticks);
 	return 0;
-}
-
-void facts_report_probe(struct facts *f, uint32_t service, bool failing)
-{
-	for (size_t i = 0; i < SERVICE_MAX; i++)
-		if (service && f->windows[i].service == service)
-			f->windows[i].probe_failing = failing;
 }
 
 const struct service_facts *facts_list(const struct facts *f, size_t *nr)

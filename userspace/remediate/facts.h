@@ -45,7 +45,6 @@ struct service_facts {
 	uint64_t window_answered, window_failed;
 	uint64_t window_caller_timeouts; /* calls whose client went away before the answer */
 	uint64_t silent_ns; /* since when requests are in flight and none was finished; 0: not so */
-	unsigned probes_failing; /* failing health checks or connects, as reported by facts_report_probe() */
 };
 
 /**
@@ -73,9 +72,6 @@ void facts_begin(struct facts *f, const struct tick *t);
  * 0, or -ENOSPC over SERVICE_MAX (counted by facts_dropped()).
  */
 int facts_add(struct facts *f, const struct tick *t, const struct service *s);
-
-/** facts_report_probe() - the failing (or again passing) health check or connect of a service. */
-void facts_report_probe(struct facts *f, uint32_t service, bool failing);
 
 /** facts_list() - this tick's list, borrowed until the next facts_begin(). */
 const struct service_facts *facts_list(const struct facts *f, size_t *nr);

@@ -76,7 +76,7 @@ const struct guard_limits *guard_limits(const struct guard *g)
 	return &g->limits;
 }
 
-/* ---- witnesses: each looks from another side (the server's socket, the scheduler, the callers, a probe) */
+/* ---- witnesses: each looks from another side (the server's socket, the scheduler, the callers) */
 
 static const char *serving_witness(const struct guard_limits *l, const struct service_facts *f)
 {
@@ -117,7 +117,6 @@ unsigned guard_witnesses(const struct guard_limits *l, const struct service_fact
 		serving_witness(l, f),
 		process_witness(f),
 		f->window_caller_timeouts ? "its callers' time-outs expire" : NULL,
-		f->probes_failing ? "its health checks or connects fail" : NULL,
 	};
 	unsigned n = 0;
 
