@@ -29,7 +29,7 @@ export function cut(page: Page): Promise<string[]> {
 			bad.push(`the page is ${document.documentElement.scrollWidth} px wide on a screen of ${width}`);
 		for (const e of document.querySelectorAll('button, h1, h2, h3, p, li, .tag, td, th, dd, dt, summary, label, figcaption')) {
 			const style = getComputedStyle(e);
-			if (style.display === 'none' || style.visibility === 'hidden' || style.display === 'inline' || e.closest('.sr, svg'))
+			if (!e.checkVisibility() || style.visibility === 'hidden' || style.display === 'inline' || e.closest('.sr, svg'))
 				continue;
 			const box = e.getBoundingClientRect();
 			if (box.width && e.scrollWidth > e.clientWidth + 1)
@@ -48,7 +48,7 @@ export function overlapping(page: Page): Promise<string[]> {
 		const leaves = [...document.querySelectorAll('button, input, select, summary, h1, h2, h3, td, th, dt, dd, .tag, .key, main p, .map .head span')].filter((e) => {
 			const style = getComputedStyle(e);
 			const box = e.getBoundingClientRect();
-			return style.visibility !== 'hidden' && box.width > 1 && box.height > 1 && !e.closest('.top, .sr, thead') && !e.classList.contains('sr');
+			return e.checkVisibility() && style.visibility !== 'hidden' && box.width > 1 && box.height > 1 && !e.closest('.top, .sr, thead') && !e.classList.contains('sr');
 		});
 		const boxes = leaves.map((e) => e.getBoundingClientRect());
 		for (let i = 0; i < leaves.length; i++)
@@ -76,7 +76,7 @@ export function small_targets(page: Page, least: number): Promise<string[]> {
 		for (const e of document.querySelectorAll('button, select, input, summary, a[href]')) {
 			/* A box within a label is as large as the label. */
 			const box = ((e as HTMLInputElement).type === 'checkbox' ? (e.closest('label') ?? e) : e).getBoundingClientRect();
-			if (box.width && (box.width < min - 0.5 || box.height < min - 0.5))
+			if (e.checkVisibility() && (box.width < min - 0.5 || box.height < min - 0.5))
 				bad.push(`${e.tagName} "${(e.textContent || e.id).slice(0, 30)}": ${box.width.toFixed(0)}x${box.height.toFixed(0)}`);
 		}
 		return bad;

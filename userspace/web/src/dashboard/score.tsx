@@ -45,7 +45,7 @@ function Features({of}: {of: NonNullable<Score['features']>}) {
 					<th scope="col">Its share of the score</th>
 					<th scope="col" class="num">Now</th>
 					<th scope="col" class="num">Normal</th>
-					<th scope="col" class="num">z</th>
+					<th scope="col" class="num drop3">z</th>
 				</tr>
 			</thead>
 			<tbody>
@@ -60,7 +60,7 @@ function Features({of}: {of: NonNullable<Score['features']>}) {
 						</td>
 						<td class="num">{plain(f.value)}</td>
 						<td class="num">{plain(f.normal)}</td>
-						<td class="num">{plain(f.z)}</td>
+						<td class="num drop3">{plain(f.z)}</td>
 					</tr>
 				))}
 			</tbody>

@@ -24,6 +24,7 @@ interface Plot {
 	least?: number;
 	most?: number;
 	hint?: string;
+	said?: (v: number | null | undefined) => string;
 }
 
 /* Rate, errors, duration from left to right, then what explains them. */
@@ -36,7 +37,7 @@ const AFTER_HEAT: readonly Plot[] = [
 	{title: 'Self time, mean', lines: [['self', 'self_mean_ms']], unit: ms, log: true, hint: 'without waiting for callees, logarithmic'},
 	{title: 'CPU, of one core', lines: [['cpu', 'cpu_cores']], unit: cores, least: 0.01},
 	{title: 'Run queue p95', lines: [['p95', 'runqueue_p95_ms']], unit: ms, least: 0.01},
-	{title: 'In flight', lines: [['requests', 'inflight']], unit: plain, least: 1},
+	{title: 'In flight', lines: [['requests', 'inflight']], unit: plain, said: (v) => `${plain(v)} requests`, least: 1},
 	{title: 'Score', lines: [['score', 'score'], ['threshold', 'threshold']], unit: plain, least: 1, most: 1},
 ];
 
