@@ -114,9 +114,8 @@ if [ "$address" != 127.0.0.1 ] && [ "$address" != ::1 ] && [ -s "$token" ]; then
 	url+=#token=$(cat "$token")
 	echo "laptop:  $url"
 	echo "phone:   the same address, in the same network"
-	if command -v qrencode >/dev/null; then
-		qrencode -t ansiutf8 "$url"
-	fi
+	"$BIN/archaic-ebpf" pages --qr --pages-listen "$address" --token-file "$token" \
+		--port-dashboard "$DASHBOARD_PORT" --port-chaos "$CHAOS_PORT" | tail -n +3
 else
 	echo "laptop:  $url"
 	echo "phone:   not from here: it listens on loopback; without --local it would"

@@ -184,9 +184,14 @@ void run_pages_print(const struct config *c, const char *token, const char *chao
 	explicit_bzero(url, sizeof(url));
 }
 
+bool run_pages_away(const struct config *c)
+{
+	return !address_is_loopback(listen_of(c));
+}
+
 void run_pages_say(const struct config *c, const char *token, const char *chaos_token)
 {
-	bool away = !address_is_loopback(listen_of(c));
+	bool away = run_pages_away(c);
 	char url[256];
 
 	if (c->ports.dashboard_port) {

@@ -35,6 +35,9 @@ void run_pages_release(struct run_pages *keep);
  */
 void run_pages_say(const struct config *c, const char *token, const char *chaos_token);
 
+/** run_pages_away() - do the pages listen off loopback? */
+bool run_pages_away(const struct config *c);
+
 /**
  * run_pages_print() - both addresses, one a line, to @to.
  * @qr: also the chaos control's as a QR code, for a phone's camera. @colour: @to is a terminal that

@@ -336,7 +336,7 @@ static void test_cmdline_help_ends_with_examples(void **state)
 	const struct cli_command *commands = cli_commands(&nr);
 
 	(void)state;
-	assert_int_equal(nr, 12);
+	assert_int_equal(nr, 13);
 	for (size_t i = 0; i < nr; i++) {
 		assert_int_equal(CLI(commands[i].name, "--help"), CLI_DONE);
 		const char *examples = strstr(out, "\nEXAMPLES\n");
@@ -400,6 +400,33 @@ static void test_cmdline_checks_the_configuration(void **state)
 	assert_says(out, "in order");
 }
 
+static void test_cmdline_says_where_the_pages_are(void **state)
+{
+	char file[] = "/tmp/archaic-token-XXXXXX";
+	CLEANUP(closep) int fd = mkstemp(file);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(dprintf(fd, "0123456789abcdef/%%\n"), 19);
+	assert_int_equal(CLI("pages", "--port-chaos", "9080"), CLI_DONE);
+	assert_says(out, "http://127.0.0.1:7000/\n");
+	assert_says(out, "http://127.0.0.1:9080/\n");
+	assert_null(strstr(out, "█"));
+	/* A token that nobody asks for is not shown; one that is goes behind the #, escaped. */
+	assert_int_equal(CLI("pages", "--token-file", file), CLI_DONE);
+	assert_null(strstr(out, "token"));
+	assert_int_equal(CLI("pages", "--qr", "--pages-listen", "192.0.2.7", "--token-file", file),
+			 CLI_DONE);
+	assert_says(out, "http://192.0.2.7:8080/#token=0123456789abcdef%2F%25\n");
+	assert_says(out, "█");
+	assert_null(strstr(out, "\033")); /* no terminal: no colours */
+	assert_int_equal(CLI("pages", "--pages-listen", "::1", "--tls-cert", "/nowhere",
+			     "--tls-key", "/nowhere"),
+			 CLI_FAILED);
+	assert_says(err, "/nowhere cannot be read");
+	unlink(file);
+}
+
 /* Alone: no daemon, no configuration, nothing left of a dead one. In a network namespace where there is nothing of ours. */
 static void test_cmdline_resets_all_without_a_daemon(void **state)
 {
@@ -436,6 +463,7 @@ int main(void)
 		CASE(test_cmdline_neutralises_what_would_move_the_cursor),
 		CASE(test_cmdline_finds_the_nearest_word),
 		CASE(test_cmdline_checks_the_configuration),
+		CASE(test_cmdline_says_where_the_pages_are),
 		CASE(test_cmdline_resets_all_without_a_daemon),
 	};
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -82,6 +82,11 @@ static const struct cli_command commands[] = {
 	  .run = cmd_doctor,
 	  .examples = "  archaic-ebpf doctor\n"
 		      "  archaic-ebpf doctor --json\n" },
+	{ "pages", "[--qr]", "where the two web pages are; --qr: as a code for a phone's camera",
+	  .own_options = true, .local = true, .run = cmd_pages, .more_help = config_print_help,
+	  .examples =
+		  "  archaic-ebpf pages\n"
+		  "  archaic-ebpf pages --qr --pages-listen 0.0.0.0 --token-file /etc/archaic-ebpf/token\n" },
 	{ "check-config", "", "read the configuration as run would, and say what is wrong",
 	  .own_options = true, .local = true, .run = cmd_check_config,
 	  .more_help = config_print_help,

@@ -19,6 +19,7 @@
 
 #define CLI_OPTIONS_MAX 20 /* of one command, common ones included */
 #define CLI_ARGS_MAX 4
+#define CLI_WORDS_MAX 128 /* that pages passes on to the configuration */
 
 /* Exit status, as API.md has it. */
 enum cli_status { CLI_DONE, CLI_FAILED, CLI_USAGE, CLI_NO_DAEMON, CLI_REFUSED, CLI_UNABLE };
@@ -129,6 +130,7 @@ bool cli_colour(const struct cli *c);
 /* ---- the commands */
 int cmd_run(struct cli *c);
 int cmd_check_config(struct cli *c);
+int cmd_pages(struct cli *c);
 int cmd_attach(struct cli *c);
 int cmd_detach(struct cli *c);
 int cmd_inject(struct cli *c);
