@@ -74,24 +74,48 @@ struct counts {
 	double all, within_1s, within_2500ms;
 };
 
-/* /metrics is cumulative since the start; over all statuses and methods. */
-static struct counts server_counts(void)
+/* The calls are GETs, what arms the fault is not. */
+#define GETS "http_request_method=\"GET\""
+
+/* /metrics is cumulative since the start; over all statuses. @of: whose series. */
+static struct counts counts(const char *name, const char *of, const char *and_of)
 {
-	static const char name[] = "http_server_request_duration_seconds_bucket",
-			  db[] = "service_name=\"db\"";
 	CLEANUP(freep) char *text = scrape(false);
 
 	return (struct counts){
-		.all = scrape_find(text, name, PARTS(db, "le=\"+Inf\"")).sum,
-		.within_1s = scrape_find(text, name, PARTS(db, "le=\"1\"")).sum,
-		.within_2500ms = scrape_find(text, name, PARTS(db, "le=\"2.5\"")).sum,
+		.all = scrape_find(text, name, PARTS(of, and_of, GETS, "le=\"+Inf\"")).sum,
+		.within_1s = scrape_find(text, name, PARTS(of, and_of, GETS, "le=\"1\"")).sum,
+		.within_2500ms = scrape_find(text, name, PARTS(of, and_of, GETS, "le=\"2.5\"")).sum,
 	};
 }
 
-/* What a scrape tells is up to a tick old. */
-static bool server_has(void *at_least)
+static struct counts server_counts(void)
 {
-	return server_counts().all >= *(double *)at_least;
+	return counts("http_server_request_duration_seconds_bucket", "service_name=\"db\"", "");
+}
+
+static struct counts client_counts(void)
+{
+	return counts("http_client_request_duration_seconds_bucket", "service_name=\"product\"",
+		      "server_address=\"db\"");
+}
+
+static double slow(struct counts c)
+{
+	return c.all - c.within_1s;
+}
+
+/* What a scrape tells is up to a tick old. */
+static bool both_have_calls(void *ctx)
+{
+	(void)ctx;
+	return server_counts().all >= CALLS && client_counts().all >= CALLS;
+}
+
+static bool both_have_slow_calls(void *ctx)
+{
+	(void)ctx;
+	return slow(server_counts()) >= CALLS && slow(client_counts()) >= CALLS;
 }
 
 static const cJSON *edge_of(const cJSON *graph, const char *client, const char *server)
@@ -161,10 +185,9 @@ static void test_daemon_shows_the_delay_at_both_ends(void **state)
 	for (size_t i = 0; i < CALLS; i++)
 		assert_int_equal(
 			http_status("GET", scene_url("product", "/products"), NULL, headers), 200);
-	double wanted = CALLS;
-	assert_true(wait_true(server_has, &wanted, 3000));
-	struct counts before = server_counts();
-	assert_true(before.within_1s == before.all);
+	assert_true(wait_true(both_have_calls, NULL, 3000));
+	assert_true(slow(server_counts()) == 0 && slow(client_counts()) == 0);
+	assert_true(client_counts().all == CALLS);
 
 	scene_fault("db", "type=timeout&intensity=1&duration=30");
 	for (size_t i = 0; i < CALLS; i++)
@@ -181,12 +204,15 @@ static void test_daemon_shows_the_delay_at_both_ends(void **state)
 	print_message("product->db p50: %.0f ms at the server's end, %.0f ms at the client's\n",
 		      edge_p50_ms("at_server"), edge_p50_ms("at_client"));
 
-	/* The service's own histogram has each of them, above one second and, as a rule, below 2.5. */
-	wanted = before.all + CALLS;
-	assert_true(wait_true(server_has, &wanted, 3000));
-	struct counts after = server_counts();
-	assert_true(after.all - after.within_1s == CALLS);
-	assert_true(after.within_2500ms - after.within_1s >= CALLS - 1);
+	/* In db's own server-side histogram and in its client's: above one second and, as a rule, below 2.5. */
+	if (!wait_true(both_have_slow_calls, NULL, 3000))
+		fail_msg("slow requests: %.0f at db, %.0f at product", slow(server_counts()),
+			 slow(client_counts()));
+	struct counts at_db = server_counts(), at_product = client_counts();
+	assert_true(slow(at_db) == CALLS && slow(at_product) == CALLS);
+	assert_true(at_product.all == 2 * CALLS);
+	assert_true(at_db.within_2500ms - at_db.within_1s >= CALLS - 1);
+	assert_true(at_product.within_2500ms - at_product.within_1s >= CALLS - 1);
 	assert_int_equal(http_status("POST", scene_url("db", "/reset"), NULL, NULL), 200);
 }
 
