@@ -31,13 +31,16 @@
 #define LEASE_MS 2000
 #define SLACK_MS 700
 
+#define TIMEOUT "{\"type\":\"timeout\",\"params\":{\"delay_ms\":400},\"duration_s\":60}"
+#define LONG_TIMEOUT "{\"type\":\"timeout\",\"params\":{\"delay_ms\":30000},\"duration_s\":60}"
+
 static const struct kind {
 	const char *name, *body;
 	bool hurts;        /* a request shows it */
 	const char *avoid; /* back ends not to take */
 } kinds[] = {
-	{ "timeout", "{\"type\":\"timeout\",\"params\":{\"delay_ms\":400},\"duration_s\":60}", true,
-	  "fq" },
+	{ "timeout", TIMEOUT, true, "fq" },
+	{ "timeout", TIMEOUT, true, "nfqueue" },
 	{ "error", "{\"type\":\"error\",\"duration_s\":60}", true, "" },
 	{ "error", "{\"type\":\"error\",\"duration_s\":60}", true, "tcx" },
 	{ "bad_data", "{\"type\":\"bad_data\",\"duration_s\":60}", true, "" },
@@ -72,10 +75,25 @@ static struct fault_rig *need(void **state)
 	return *state;
 }
 
-/* Some tests are about the netfilter rule; others take fq where there is no NFQUEUE. */
+/* Some tests are about the netfilter rule. */
 static bool have_nfqueue(void)
 {
 	return !probe_why(probe_cached(), "nfqueue");
+}
+
+/* A time-out is tried by each back end that this kernel has; one of the two it must have. */
+static bool is_here(const struct kind *k)
+{
+	const char *needs = !strcmp(k->avoid, "fq") ? "nfqueue" :
+		!strcmp(k->avoid, "nfqueue")        ? "fq" :
+						      NULL;
+	const char *why = needs ? probe_why(probe_cached(), needs) : NULL;
+
+	if (!why)
+		return true;
+	assert_null(probe_why(probe_cached(), k->avoid));
+	print_message("not by %s: %s\n", needs, why);
+	return false;
 }
 
 static struct fault_rig *need_nfqueue(void **state)
@@ -151,7 +169,7 @@ static struct daemon start_daemon(struct fault_rig *r, const char *body, const c
 	char line[512];
 	int p[2];
 
-	r->avoid = !strcmp(avoid, "fq") && !have_nfqueue() ? "" : avoid;
+	r->avoid = avoid;
 	assert_int_equal(pipe(p), 0);
 	d.pid = fork();
 	assert_true(d.pid >= 0);
@@ -197,6 +215,17 @@ static bool is_gone(pid_t pid)
 	return false;
 }
 
+/* The guardian looks four times a second, and needs a moment for the tools that it calls. */
+static bool is_undone(void)
+{
+	for (int i = 0; i < 50; i++) {
+		if (netfilter_count(NULL) == 0 && !fault_rig_fq_of_ours())
+			return true;
+		fault_rig_sleep_ms(100);
+	}
+	return false;
+}
+
 /* On a fresh connection and, where there is one, on a connection that is older than all of it. */
 static void assert_unhurt(struct fault_rig *r, const struct kind *k, int old_fd)
 {
@@ -220,8 +249,10 @@ static void test_fault_ends_with_a_killed_daemon(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct kind *k = &kinds[i];
-		int old_fd = fault_rig_connect(r->port, false);
 
+		if (!is_here(k))
+			continue;
+		int old_fd = fault_rig_connect(r->port, false);
 		print_message("kill -9 with %s armed%s%s\n", k->name,
 			      k->avoid[0] ? ", not by " : "", k->avoid);
 		assert_int_equal(fault_rig_get(old_fd, "/json", 2000, &a), 200);
@@ -247,17 +278,18 @@ static void test_fault_ends_with_a_stopped_daemon_and_never_revives(void **state
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct kind *k = &kinds[i];
-		int old_fd = fault_rig_connect(r->port, false);
 
+		if (!is_here(k))
+			continue;
+		int old_fd = fault_rig_connect(r->port, false);
 		print_message("SIGSTOP with %s armed%s%s\n", k->name,
 			      k->avoid[0] ? ", not by " : "", k->avoid);
 		assert_int_equal(fault_rig_get(old_fd, "/json", 2000, &a), 200);
 		struct daemon d = start_daemon(r, k->body, k->avoid);
 		kill(d.pid, SIGSTOP);
-		fault_rig_sleep_ms(LEASE_MS + SLACK_MS);
+		fault_rig_sleep_ms(LEASE_MS);
 		assert_unhurt(r, k, old_fd);
-		fault_rig_sleep_ms(600);
-		assert_int_equal(netfilter_count(NULL), 0);
+		assert_true(is_undone());
 
 		kill(d.pid, SIGCONT);
 		hear(&d, line, sizeof(line));
@@ -272,41 +304,43 @@ static void test_fault_ends_with_a_stopped_daemon_and_never_revives(void **state
 	}
 }
 
+/* How long the answer took that was held when the daemon got @sig. */
+static uint64_t held_when(struct fault_rig *r, const char *avoid, int sig)
+{
+	struct fault_answer a;
+	struct daemon d = start_daemon(r, LONG_TIMEOUT, avoid);
+	int fd = fault_rig_connect(r->port, false);
+	char left[65536];
+	size_t nr_left = 0;
+
+	assert_true(write(fd, "GET / HTTP/1.1\r\n\r\n", 18) == 18);
+	fault_rig_sleep_ms(100);
+	uint64_t start = clock_mono_ns();
+	kill(d.pid, sig);
+	assert_int_equal(fault_rig_hear(fd, 15000, left, &nr_left, &a), 200);
+	uint64_t took = clock_mono_ns() - start;
+	print_message("held by %s, daemon %s: left after %.0f ms\n",
+		      !strcmp(avoid, "fq") ? "nfqueue" : "fq",
+		      sig == SIGKILL ? "killed" : "stopped", (double)took / 1e6);
+	close(fd);
+	end_daemon(&d, SIGKILL);
+	assert_true(is_gone(d.guardian));
+	assert_true(fault_rig_nothing_left(r));
+	return took;
+}
+
 /* What is held when the daemon stops must not wait for it: the holder is a process of its own. */
 static void test_fault_held_packets_leave_when_the_daemon_stops(void **state)
 {
 	struct fault_rig *r = need_nfqueue(state);
-	struct fault_answer a;
-	struct daemon d = start_daemon(
-		r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":30000},\"duration_s\":60}",
-		"fq");
-	uint64_t start = clock_mono_ns();
 
-	kill(d.pid, SIGSTOP);
-	assert_int_equal(fault_rig_once(r->port, "/", 8000, &a), 200);
-	uint64_t took = clock_mono_ns() - start;
-	print_message("held with the daemon stopped: left after %.0f ms\n", (double)took / 1e6);
-	assert_true(took < (LEASE_MS + SLACK_MS) * NSEC_PER_MSEC);
-	end_daemon(&d, SIGKILL);
-	assert_true(is_gone(d.guardian));
-
-	d = start_daemon(r,
-			 "{\"type\":\"timeout\",\"params\":{\"delay_ms\":30000},\"duration_s\":60}",
-			 "fq");
-	int fd = fault_rig_connect(r->port, false);
-	char left[65536];
-	size_t nr_left = 0;
-	assert_true(write(fd, "GET / HTTP/1.1\r\n\r\n", 18) == 18);
-	fault_rig_sleep_ms(100);
-	start = clock_mono_ns();
-	end_daemon(&d, SIGKILL);
-	assert_int_equal(fault_rig_hear(fd, 8000, left, &nr_left, &a), 200);
-	print_message("held with the daemon killed: left after %.0f ms\n",
-		      (double)(clock_mono_ns() - start) / 1e6);
-	assert_true(clock_mono_ns() - start < SLACK_MS * NSEC_PER_MSEC);
-	close(fd);
-	assert_true(is_gone(d.guardian));
-	assert_true(fault_rig_nothing_left(r));
+	assert_true(held_when(r, "fq", SIGSTOP) < (LEASE_MS + SLACK_MS) * NSEC_PER_MSEC);
+	assert_true(held_when(r, "fq", SIGKILL) < SLACK_MS * NSEC_PER_MSEC);
+	/* With our fq go the packets in it: TCP sends them again, in its own time. */
+	if (is_here(&kinds[1])) {
+		assert_true(held_when(r, "nfqueue", SIGSTOP) < (LEASE_MS + 4000) * NSEC_PER_MSEC);
+		assert_true(held_when(r, "nfqueue", SIGKILL) < 4000 * NSEC_PER_MSEC);
+	}
 }
 
 static void spoil_journal(const struct fault_rig *r, int how)

@@ -402,6 +402,20 @@ static bool has_child_of_ours(const struct fault_rig *r)
 	return found;
 }
 
+bool fault_rig_fq_of_ours(void)
+{
+	struct tc_device dev[TC_DEVICES_MAX];
+	int n = tc_devices(dev);
+
+	for (int i = 0; i < n; i++) {
+		struct qdisc_info info;
+
+		if (qdisc_look(dev[i].ifindex, &info) == 0 && info.root == QDISC_ROOT_OURS)
+			return true;
+	}
+	return false;
+}
+
 bool fault_rig_nothing_left(const struct fault_rig *r)
 {
 	struct tc_device dev[TC_DEVICES_MAX];

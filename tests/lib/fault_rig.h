@@ -83,6 +83,9 @@ int fault_rig_once(uint16_t port, const char *path, int timeout_ms, struct fault
 /** fault_rig_nothing_left() - no rule, qdisc, filter or helper process of ours in this namespace; prints what is. */
 bool fault_rig_nothing_left(const struct fault_rig *r);
 
+/** fault_rig_fq_of_ours() - does a device of this namespace have our fq as its root? */
+bool fault_rig_fq_of_ours(void);
+
 /** fault_rig_sleep_ms() - real time: only where a kernel deadline is what is tested. */
 void fault_rig_sleep_ms(int ms);
 

@@ -31,7 +31,7 @@ END
 with=() timeout=120 memory=2048 verbose=no append=
 modules=(sch_fq sch_netem sch_htb sch_ingress cls_bpf act_bpf veth nfnetlink_queue xt_NFQUEUE xt_cgroup xt_mark
 	xt_tcpudp xt_comment nft_compat iptable_filter iptable_mangle ip6table_filter ip6table_mangle
-	inet_diag tcp_diag)
+	nft_counter inet_diag tcp_diag tun)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--with) with+=("$2") && shift 2 ;;
