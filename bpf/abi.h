@@ -146,9 +146,11 @@ struct abi_config {
 	__u32 netns_ino;    /* sockets of other namespaces are nobody's */
 	__u32 sample_every; /* one in N requests goes to the ring; 0: none */
 	__u32 notes; /* every connect() is noted: a socket without a note is no client, or is older than us */
-	__u64 slow_ns; /* requests from this duration on go to the ring */
+	__u64 slow_ns;   /* requests from this duration on go to the ring */
+	__u32 both_ends; /* local clients that are nobody's are looked at, too, as client 0 */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct abi_config) == 24, "abi_config");
+_Static_assert(sizeof(struct abi_config) == 32, "abi_config");
 
 /* What was dropped or given up, and where. Cumulative, atomics. */
 struct abi_stats {
@@ -163,7 +165,7 @@ struct abi_stats {
 	__u64 orphan_responses; /* responses whose request was not seen */
 	__u64 listener_parked;  /* requests that came on the handshake's ACK */
 	__u64 listener_adopted;
-	__u64 overtaken; /* segments that waited for one before them, or for another CPU */
+	__u64 overtaken;       /* segments that waited for one before them, or for another CPU */
 	__u64 wakeups_dropped; /* the table of waking tasks was full */
 	__u64 parsed; /* requests finished, at either end; summed by userspace, not by the programs */
 };

@@ -121,8 +121,11 @@ static __always_inline struct abi_series *series_get(struct abi_series_key *key)
 	if (v)
 		return v;
 
+	__u8 side = key->side;
+
 	__builtin_memset(key, 0, sizeof(*key));
 	key->server = key->client = ABI_SERIES_OTHER;
+	key->side = side;
 	v = bpf_map_lookup_elem(&series, key);
 	if (v)
 		ADD(stats.series_overflow, 1);

@@ -172,6 +172,10 @@ static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *
 	} else {
 		/* Its port was another's before: the server must not take it for that one. */
 		bpf_map_delete_elem(&peers, &key);
+		if (config.both_ends) {
+			r->role = ROLE_CLIENT;
+			r->server = server;
+		}
 	}
 }
 

@@ -87,6 +87,8 @@ int op_arm(void *ctx, const struct caller *who, const struct control_arm *what, 
 		/* A fault on the root cgroup itself runs after our programs: look behind it again. */
 		if (d->observer && !strcmp(s->cgroup, "/"))
 			observer_reattach(d->observer);
+		if (d->observer)
+			observer_both_ends(d->observer, faults_rewrite(d->faults));
 	}
 	return ops_give(fault_json(&f, clock_boot_ns()), ret);
 }

@@ -157,6 +157,8 @@ static void tick_faults(struct daemon *d)
 	for (size_t i = 0; d->observer && (s = registry_at(d->registry, i)); i++)
 		faults_observed(d->faults, s->id, observer_served(d->observer, s->id));
 	faults_tick(d->faults, clock_boot_ns(), on_fault_ended, d);
+	if (d->observer)
+		observer_both_ends(d->observer, faults_rewrite(d->faults));
 }
 
 void daemon_tick(struct daemon *d, uint64_t now_ns)

@@ -28,6 +28,7 @@
 #define AUTH "http://127.0.0.1:8001"
 #define DB "http://127.0.0.1:8002"
 #define PRODUCT "http://127.0.0.1:8003"
+#define PAYMENT "http://127.0.0.1:8004"
 #define OPERATOR "http://127.0.0.1:8005"
 #define DETECTOR "http://127.0.0.1:8006"
 #define CALLS 24
@@ -228,6 +229,32 @@ static void test_contract_1_auth_errors_make_product_fail(void **state)
 		assert_int_equal(http_status("GET", PRODUCT "/products", NULL, token()), 200);
 }
 
+static bool payment_fails(void *ctx)
+{
+	struct http_answer a;
+
+	(void)ctx;
+	/* Answered by the service, then changed on its way: only this client, whom nobody knows, got the 500. */
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(http_status("GET", PAYMENT "/checkout/success", NULL, NULL), 500);
+	http("GET", DETECTOR "/services/payment", NULL, NULL, &a);
+	bool yes = a.status == 200 && json_num(a.json, "error_ratio", 0) > 0.9;
+	http_release(&a);
+	return yes;
+}
+
+/* The observer sees what the client gets, also of a service that only strangers call. */
+static void test_contract_errors_stand_at_the_hurt_service(void **state)
+{
+	(void)state;
+	need_daemon();
+
+	arm(PAYMENT "/inject-failure?type=error&probability=1");
+	assert_true(wait_true(payment_fails, NULL, 5000));
+	assert_int_equal(http_status("POST", PAYMENT "/reset", NULL, NULL), 200);
+	assert_int_not_equal(http_status("GET", PAYMENT "/checkout/success", NULL, NULL), 500);
+}
+
 static bool malformed(const cJSON *products)
 {
 	const cJSON *p;
@@ -418,6 +445,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_contract_1_auth_errors_make_product_fail),
+		cmocka_unit_test(test_contract_errors_stand_at_the_hurt_service),
 		cmocka_unit_test(test_contract_2_bad_data_is_handed_on),
 		cmocka_unit_test(test_contract_3_timeout_is_a_mixture_and_ends),
 		cmocka_unit_test(test_contract_3_long_timeout_makes_504),

@@ -342,6 +342,16 @@ void faults_service(struct faults *f, const struct service *s)
 			    "the service moved to a cgroup that cannot be attached to");
 }
 
+bool faults_rewrite(const struct faults *f)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
+		if (f->armed[i].used &&
+		    (f->armed[i].f.req.type == FAULT_ERROR ||
+		     f->armed[i].f.req.type == FAULT_BAD_DATA))
+			return true;
+	return false;
+}
+
 void faults_observed(struct faults *f, uint32_t service_id, uint64_t requests)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++) {

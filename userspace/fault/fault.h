@@ -216,6 +216,9 @@ int faults_find(struct faults *f, const char *id, struct fault *ret);
 /** faults_each() - armed first, then ended, newest first. @cb returning non-zero stops and is returned. */
 int faults_each(struct faults *f, int (*cb)(const struct fault *fault, void *ctx), void *ctx);
 
+/** faults_rewrite() - is a fault armed that changes answers after cgroup hooks (at tc)? */
+bool faults_rewrite(const struct faults *f);
+
 /**
  * faults_service() - the service's shape changed (restarted process, other cgroup): armed faults follow it.
  * A new cgroup or port is attached to; a cpu fault finds the new threads.

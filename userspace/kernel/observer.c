@@ -82,6 +82,7 @@ static int open_programs(struct observer *o, bool lock)
 		.netns_ino = netns,
 		.sample_every = o->options.sample_every,
 		.slow_ns = o->options.slow_ns,
+		.both_ends = o->both_ends,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(optionals); i++) {
 		const char *lack = *(const char **)((char *)&o->can + optionals[i].lacks);
@@ -177,11 +178,14 @@ static int on_ring(void *ctx, void *data, size_t len)
 /* What finds no room in the series' table goes here; it must be there before the first packet. */
 static int make_overflow_series(struct observer *o)
 {
-	const struct abi_series_key key = { .server = ABI_SERIES_OTHER,
-					    .client = ABI_SERIES_OTHER };
+	struct abi_series_key key = { .server = ABI_SERIES_OTHER, .client = ABI_SERIES_OTHER };
+	int fd = bpf_map__fd(o->request->maps.series);
 
 	memset(o->values, 0, sizeof(struct abi_series) * (size_t)o->nr_cpus);
-	return bpf_map_update_elem(bpf_map__fd(o->request->maps.series), &key, o->values, BPF_ANY);
+	key.side = ABI_SIDE_SERVER;
+	int err = bpf_map_update_elem(fd, &key, o->values, BPF_ANY);
+	key.side = ABI_SIDE_CLIENT;
+	return err ?: bpf_map_update_elem(fd, &key, o->values, BPF_ANY);
 }
 
 static int open_root(struct observer *o, struct problem *p)

@@ -112,7 +112,7 @@ struct observer_tasks {
 void observer_tasks(const struct observer *o, void (*cb)(void *ctx, const struct observer_tasks *t),
 		    void *ctx);
 
-#define OBSERVER_PROGRAMS_MAX 16
+#define OBSERVER_PROGRAMS_MAX 32
 #define OBSERVER_MAPS_MAX 24
 
 /* Ourselves. Names are static. */
@@ -131,6 +131,16 @@ struct observer_self {
 };
 
 int observer_self(struct observer *o, struct observer_self *ret);
+
+/**
+ * observer_both_ends() - look at the client's end of every connection to a service on this host.
+ *
+ * For as long as something changes answers behind our egress hook (tc): the
+ * server's end then sees what was sent and not what arrives. Clients that are no
+ * service count as client 0. Costs the packets of those clients about as much as
+ * a service's; off at the start. Open connections follow with their next packet.
+ */
+void observer_both_ends(struct observer *o, bool on);
 
 /**
  * observer_reattach() - become the last egress program of the root cgroup again.

@@ -52,6 +52,7 @@ struct observer {
 	int nr_cpus;
 	void *values; /* room for one map value of every CPU */
 	uint32_t epoch;
+	bool both_ends; /* see observer_both_ends() */
 	uint64_t parked_before;
 	uint64_t finished; /* requests, in all series, ever */
 	uint64_t last_read_ns;

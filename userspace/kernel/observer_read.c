@@ -285,6 +285,32 @@ static void add_flight(struct tick *t, const struct abi_flight *f)
 	}
 }
 
+/*
+ * A status counts as the client got it: what was changed on the way is known at
+ * the client's end only. The two ends of a request may fall into two ticks.
+ */
+static void count_changed(struct tick *t)
+{
+	static const uint8_t taken_from[] = { 2, 4, 3, 1, 0 };
+
+	for (size_t i = 0; i < t->nr_edges; i++) {
+		const struct edge_sample *e = &t->edges[i];
+		struct service_sample *s = find_sample(t, e->server);
+
+		if (!s || e->client_failed <= e->server_failed)
+			continue;
+		uint64_t left = e->client_failed - e->server_failed;
+		for (size_t k = 0; k < ARRAY_SIZE(taken_from); k++) {
+			uint64_t *from = &s->status_class[taken_from[k]];
+			uint64_t n = MIN(left, *from);
+
+			*from -= n;
+			left -= n;
+			s->status_class[5] += n;
+		}
+	}
+}
+
 static int list_services(struct observer *o, const struct registry *services, struct tick *t)
 {
 	size_t nr = registry_count(services);
@@ -332,6 +358,7 @@ int observer_read(struct observer *o, uint64_t now_ns, const struct registry *se
 
 	for (struct series_node *n = o->series; n; n = n->hh.next)
 		add_series(o, &t, n);
+	count_changed(&t);
 	observer_tasks_taken(o);
 	for (size_t i = 0; i < o->nr_flights; i++)
 		add_flight(&t, &o->flights[i]);

@@ -206,6 +206,15 @@ void observer_drop_service(struct observer *o, uint32_t id)
 	raise_epoch(o);
 }
 
+void observer_both_ends(struct observer *o, bool on)
+{
+	if (o->both_ends == on)
+		return;
+	o->both_ends = on;
+	__atomic_store_n(&o->request->bss->config.both_ends, on, __ATOMIC_RELAXED);
+	raise_epoch(o);
+}
+
 uint64_t observer_served(const struct observer *o, uint32_t service)
 {
 	const struct watched *w;

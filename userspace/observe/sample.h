@@ -27,8 +27,9 @@ struct service_sample {
 	char name[SERVICE_NAME_MAX];
 
 	/* As a server, over all clients and methods. */
-	uint64_t requests;        /* finished: the last byte of the response has left */
-	uint64_t status_class[6]; /* [1]..[5] by first digit; [0]: no valid status */
+	uint64_t requests; /* finished: the last byte of the response has left */
+	uint64_t status_class
+		[6]; /* [1]..[5] by first digit, as clients got it where that was seen; [0]: no valid status */
 	struct hist ttfb, duration;
 	uint64_t ttfb_ns, duration_ns; /* sums */
 	uint64_t rx_bytes, tx_bytes;   /* of HTTP messages, headers included */
