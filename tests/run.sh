@@ -11,7 +11,7 @@
 # usage: tests/run.sh LOGDIR BINARY…      (BINARY ends in tests/FOLDER/NAME)
 set -uo pipefail
 
-TIMEOUT=${TEST_TIMEOUT:-300}
+TIMEOUT=${TEST_TIMEOUT:-500}
 required=$(dirname "$0")/required
 logs=$1
 shift
