@@ -103,7 +103,7 @@ static int save_one(struct daemon *d, const struct model *m)
 	return err ?:
 		     store_run(d->store,
 			       "INSERT INTO models(name, at, data) VALUES(?1, ?2, ?3) ON CONFLICT(name) "
-			       "DO UPDATE SET at = excluded.at, data = excluded.data",
+				    "DO UPDATE SET at = excluded.at, data = excluded.data",
 			       "tib", m->name, clock_wall_ms(), (const void *)b.data, b.len);
 }
 

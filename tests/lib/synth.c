@@ -229,9 +229,9 @@ static void count_server(struct synth *s, struct tick *t, struct synth_span *p)
 	v->cpu_ns += ms((slow ? of->slow_ms * .9 : of->cpu_ms * exp(.1 * gauss(&s->random))) *
 			(of->cpu_factor ?: 1));
 	for (int i = 0; i < 2; i++) {
-		uint64_t wait = ms(.02 * exp(.5 * gauss(&s->random)) *
-				   (of->cpu_factor > 1 ? 50 : 1) * (s->crowded > 1 ? 50 : 1) *
-				   (s->waits ?: 1));
+		uint64_t wait =
+			ms(.02 * exp(.5 * gauss(&s->random)) * (of->cpu_factor > 1 ? 50 : 1) *
+			   (s->crowded > 1 ? 50 : 1) * (s->waits ?: 1));
 		count(&v->runq, wait);
 		v->runq_ns += wait;
 	}

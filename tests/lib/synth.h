@@ -66,7 +66,7 @@ struct synth {
 	double load;         /* factor on all outside rates */
 	double swing;        /* slow swing of the load, 0 .. 1 */
 	double contention;   /* own times grow by this for each time the load is above 1 */
-	double waits;   /* for a CPU take this many times as long; 0 means 1 */
+	double waits;        /* for a CPU take this many times as long; 0 means 1 */
 	double crowded; /* somebody else uses the CPUs: own times and run queues times this; 0 means 1 */
 	size_t users; /* 0: requests come at random at their rates; else that many users, who wait for an
 				 answer before they ask again */

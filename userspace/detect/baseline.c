@@ -323,7 +323,7 @@ void baseline_judge(const struct baseline *b, const double v[NR_FEATURES],
 	 */
 	bool fails = ret->z[FEATURE_ERRORS] > 2 * b->z_tail[FEATURE_ERRORS].limit;
 	ret->threshold = fails ? b->score_tail.typical :
-		extreme	       ? b->score_tail.level :
+		extreme        ? b->score_tail.level :
 				 b->score_tail.limit;
 	ret->over = ret->score > ret->threshold;
 	ret->unlike = unlike;

@@ -38,16 +38,16 @@ struct entry {
 	size_t pending_first, nr_pending;
 	struct candidates candidates;
 	uint64_t hold_until_ns;
-	bool accepted; /* a new level was taken: the next vote closes the anomaly */
+	bool accepted;            /* a new level was taken: the next vote closes the anomaly */
 	uint64_t traffic_ns;      /* newest tick with traffic; 0: never */
 	uint64_t unlike_since_ns; /* first of the present run of unlike ticks; 0: none */
-	uint64_t tree_ns; /* when a tree was replaced last */
-	size_t fit_at;    /* rows at which the next whole fit is due while filling */
+	uint64_t tree_ns;         /* when a tree was replaced last */
+	size_t fit_at;            /* rows at which the next whole fit is due while filling */
 	struct {
 		enum scorer scorer; /* SCORER_NONE: it was not suspect */
 		uint64_t since_ns;  /* the run of unlike ticks that it ended began then */
-	} votes[VOTES_WINDOW];  /* newest first */
-	struct verdict verdict;            /* the last one */
+	} votes[VOTES_WINDOW];      /* newest first */
+	struct verdict verdict;     /* the last one */
 };
 
 /* Baselines from disk, waiting for the service of their name. */

@@ -148,8 +148,7 @@ enum debounce_change debounce_vote(struct debounce *d, enum debounce_vote vote, 
 		d->calm++;
 		return close_if_calm(d, calm_ticks);
 	}
-	if (!at_once &&
-	    __builtin_popcount(d->votes & ((1U << VOTES_WINDOW) - 1)) < VOTES_OPEN) {
+	if (!at_once && __builtin_popcount(d->votes & ((1U << VOTES_WINDOW) - 1)) < VOTES_OPEN) {
 		/* Lone: it would open nothing, so it must not keep everything open. */
 		d->calm -= MIN(d->calm, (unsigned)VOTES_LONE_COST);
 		return DEBOUNCE_SAME;

@@ -72,8 +72,8 @@ struct debounce {
 	uint8_t votes; /* newest in bit 0 */
 	bool open;
 	unsigned calm; /* votes since VOTES_OPEN were suspect, less VOTES_LONE_COST for each lone suspect one */
-	unsigned idle; /* votes in a row */
-	uint64_t voted_ns;   /* last vote; 0: none */
+	unsigned idle;     /* votes in a row */
+	uint64_t voted_ns; /* last vote; 0: none */
 };
 
 enum debounce_vote { VOTE_CALM, VOTE_SUSPECT, VOTE_IDLE };

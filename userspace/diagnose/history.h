@@ -26,8 +26,8 @@
 
 #define HISTORY_SLOTS 48
 #define SLOT_NS 900000000ULL
-#define LEARN_AFTER 8  /* slots */
-#define KNOWN_AFTER 20 /* healthy slots until a mean says anything */
+#define LEARN_AFTER 8     /* slots */
+#define KNOWN_AFTER 20    /* healthy slots until a mean says anything */
 #define FORGETS_AFTER 600 /* the means follow the last ten healthy minutes */
 
 /* A slow mean and mean deviation. */
@@ -80,8 +80,9 @@ struct saved_node {
 };
 
 struct saved_edge {
-	char client[SERVICE_NAME_MAX], server[SERVICE_NAME_MAX]; /* client "": outside; server "": taken */
-	struct usual usual[5]; /* time_s, wait_s, calls, failed, network_s */
+	char client[SERVICE_NAME_MAX],
+		server[SERVICE_NAME_MAX]; /* client "": outside; server "": taken */
+	struct usual usual[5];            /* time_s, wait_s, calls, failed, network_s */
 };
 
 struct history_saved {

@@ -178,8 +178,8 @@ static bool name_valid(const char name[SERVICE_NAME_MAX])
 /* Seconds, ratios and rates: nothing honest is beyond a day or a thousand million a second. */
 static bool unpack(const struct usual_record *from, struct usual *to)
 {
-	bool good = isfinite(from->mean) && fabs(from->mean) <= 1e9 &&
-		from->deviation >= 0 && from->deviation <= 1e9 && from->n <= FORGETS_AFTER;
+	bool good = isfinite(from->mean) && fabs(from->mean) <= 1e9 && from->deviation >= 0 &&
+		from->deviation <= 1e9 && from->n <= FORGETS_AFTER;
 
 	*to = (struct usual){ from->mean, from->deviation, from->n };
 	return good;

@@ -130,7 +130,9 @@ void engine_act_done(struct engine *e, struct incident *i, const struct job *j, 
 	incident_note(i, now_ns, "action_done", "%s of %s: %.180s", action_kind_name(a->kind),
 		      a->target_name, a->result);
 	tally_add(&e->tally, a->target_name, action_kind_name(a->kind),
-		  j->err ? "failed" : j->acted ? "done" : "nothing");
+		  j->err           ? "failed" :
+			  j->acted ? "done" :
+				     "nothing");
 	if (j->err) {
 		e->stats.actions_failed++;
 		i->result = INCIDENT_RESULT_FAILED;

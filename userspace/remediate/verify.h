@@ -46,10 +46,11 @@ struct verify_tick {
 
 struct verify {
 	uint64_t started_ns;
-	uint32_t good;          /* bit i: the i-th last tick that spoke */
-	unsigned spoke, bad;    /* ticks, since the settle time */
-	uint64_t run_ns;        /* first of the good ticks without a bad one since; 0: the last was bad */
-	uint64_t began_ns[VERIFY_OF_MAX]; /* ring, by spoke: run_ns of the good ticks that count, 0 of bad ones */
+	uint32_t good;       /* bit i: the i-th last tick that spoke */
+	unsigned spoke, bad; /* ticks, since the settle time */
+	uint64_t run_ns; /* first of the good ticks without a bad one since; 0: the last was bad */
+	uint64_t began_ns
+		[VERIFY_OF_MAX]; /* ring, by spoke: run_ns of the good ticks that count, 0 of bad ones */
 	uint64_t first_good_ns; /* once verified: when it recovered */
 };
 
