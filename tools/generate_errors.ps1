@@ -121,7 +121,8 @@ try {
 				Write-Output "detector: $($alert.service) is anomalous: score $($alert.score), threshold $($alert.threshold), by $($alert.scorer)"
 			}
 		}
-		$incident = Get-Incident | Where-Object { $old -notcontains $_.id } | Select-Object -First 1
+		# A new one; or one that is open still: what comes now is added to it.
+		$incident = Get-Incident | Where-Object { $old -notcontains $_.id -or -not $_.closed_at } | Select-Object -First 1
 		if ($alert -and $incident) {
 			$cause = if ($incident.root_cause) { $incident.root_cause.service } else { 'not known yet' }
 			Write-Output "operator: $($incident.id), $($incident.state), root cause $cause"

@@ -115,7 +115,9 @@ while ((SECONDS < until)); do
 			"\(.service) is anomalous: score \(.score), threshold \(.threshold), by \(.scorer)"' 2>/dev/null) || alert=
 		[ -z "$alert" ] || echo "detector: $alert"
 	fi
-	incident=$(incidents | jq -r --argjson old "$old" 'first(.items[] | select(.id as $i | $old | index($i) | not)) |
+	# A new one; or one that is open still: what comes now is added to it.
+	incident=$(incidents | jq -r --argjson old "$old" 'first(.items[] |
+		select((.id as $i | $old | index($i) | not) or .closed_at == null)) |
 		"\(.id), \(.state), root cause \(.root_cause.service // "not known yet")"' 2>/dev/null) || incident=
 	if [ -n "$alert" ] && [ -n "$incident" ]; then
 		echo "operator: $incident"
