@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Segments that overtake each other, by hand: whatever order they come in, every
+ * request is counted once, with its status; and where there is no room to wait
+ * any more, the place that was lost is counted and found again. A service as the
+ * server, and as the client.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "observe_scene.h"
+#include "overtake.h"
+#include "rawtcp.h"
+
+#define POST(status, length) \
+	"POST /" #status "/0 HTTP/1.1\r\nHost: a\r\nContent-Length: " #length "\r\n\r\n"
+
+static void test_observe_order_requests(void **state)
+{
+	(void)state;
+	static const struct overtake_row rows[] = {
+		{ "two swapped, a request each",
+		  { ASK(200), ASK(404) },
+		  "10",
+		  "200 404 ",
+		  .overtaken = 1 },
+		{ "a head split over both",
+		  { "GET /200/0 HT", "TP/1.1\r\nHost: a\r\n\r\n" },
+		  "10",
+		  "200 ",
+		  .overtaken = 1 },
+		{ "pipelined requests in both",
+		  { ASK(200) ASK(404) ASK(500), ASK(201) ASK(302) },
+		  "10",
+		  "200 404 500 201 302 ",
+		  .overtaken = 1 },
+		{ "pipelined requests, one of them in both",
+		  { ASK(200) "GET /404/0 HTTP/1.1\r\nHo", "st: a\r\n\r\n" ASK(500) },
+		  "10",
+		  "200 404 500 ",
+		  .overtaken = 1 },
+		{ "the third first",
+		  { ASK(200), ASK(404), ASK(500) },
+		  "201",
+		  "200 404 500 ",
+		  .overtaken = 1 },
+		{ "backwards",
+		  { ASK(200), ASK(404), ASK(500) },
+		  "210",
+		  "200 404 500 ",
+		  .overtaken = 2 },
+		{ "backwards, heads cut",
+		  { "GET /200", "/0 HTTP/1.1\r\nHost: a\r", "\n\r\n" ASK(404) },
+		  "210",
+		  "200 404 ",
+		  .overtaken = 2 },
+		{ "the early one sent twice",
+		  { ASK(200), ASK(404) },
+		  "110",
+		  "200 404 ",
+		  .overtaken = 2 },
+		{ "the early one sent again",
+		  { ASK(200), ASK(404) },
+		  "101",
+		  "200 404 ",
+		  .overtaken = 1 },
+		{ "both sent again", { ASK(200), ASK(404) }, "1010", "200 404 ", .overtaken = 1 },
+		{ "the late one sent again with all behind it",
+		  { ASK(200), ASK(404), ASK(500) },
+		  "1A",
+		  "200 404 500 ",
+		  .overtaken = 1 },
+		{ "an overlap",
+		  { ASK(200), ASK(404), ASK(500) },
+		  "B10",
+		  "200 404 500 ",
+		  .overtaken = 2 },
+		{ "places are used again",
+		  { ASK(200), ASK(404), ASK(500), ASK(201) },
+		  "1032",
+		  "200 404 500 201 ",
+		  .overtaken = 2 },
+		{ "as many as may wait",
+		  { ASK(200), ASK(404), ASK(500), ASK(201), ASK(302) },
+		  "43210",
+		  "200 404 500 201 302 ",
+		  .overtaken = 4 },
+		{ "more lines than one program reads",
+		  { ASK(200),
+		    ASK(201) ASK(302) ASK(403) ASK(504) ASK(201) ASK(302) ASK(403) ASK(504) ASK(201)
+			    ASK(302) ASK(403) ASK(504) },
+		  "10",
+		  "200 201 302 403 504 201 302 403 504 201 302 403 504 ",
+		  .overtaken = 1 },
+		{ "a hole in a body",
+		  { POST(201, 30) TEN, TEN, TEN ASK(404) },
+		  "021",
+		  "201 404 ",
+		  .overtaken = 0 },
+		{ "a hole that is the rest of a body",
+		  { POST(201, 20) TEN, TEN, ASK(404) },
+		  "021",
+		  "201 404 ",
+		  .overtaken = 0 },
+		{ "a hole beyond a body",
+		  { POST(201, 20) TEN, TEN "GET /404/0 HT", "TP/1.1\r\nHost: a\r\n\r\n" },
+		  "021",
+		  "201 404 ",
+		  .overtaken = 1 },
+		{ "larger than what is kept of it",
+		  { ASK(200),
+		    POST(201, 6000) THOUSAND THOUSAND THOUSAND THOUSAND THOUSAND THOUSAND },
+		  "10",
+		  "200 201 ",
+		  .overtaken = 1 },
+	};
+
+	if (!overtake_available(__func__))
+		skip();
+	overtake_requests(rows, ARRAY_SIZE(rows));
+}
+
+/* More than may wait: some are not counted, and that is told; what comes later is. */
+static void test_observe_order_loses_and_finds_the_place(void **state)
+{
+	(void)state;
+	static const struct overtake_row rows[] = {
+		/* The last one begins a message: from there on. Its count has the first answer's status. */
+		{ "one more than may wait",
+		  { ASK(200), ASK(404), ASK(500), ASK(201), ASK(302), ASK(403) },
+		  "123450",
+		  "200 404 500 201 302 403 ",
+		  "200 ",
+		  .overtaken = 4,
+		  .lost = 1,
+		  .orphans = 5 },
+		{ "one more than may wait, which begins no message",
+		  { ASK(200), ASK(404), ASK(500), ASK(201), "GET /302/0 HT",
+		    "TP/1.1\r\nHost: a\r\n\r\n" },
+		  "123450",
+		  "200 404 500 201 302 ",
+		  "",
+		  .overtaken = 4,
+		  .lost = 1,
+		  .orphans = 5 },
+		{ "one more than may wait, and not the last",
+		  { ASK(200), ASK(404), ASK(500), ASK(201), ASK(302), ASK(403) },
+		  "234510",
+		  "200 404 500 201 302 403 ",
+		  "200 404 500 201 302 ",
+		  .overtaken = 4,
+		  .lost = 1,
+		  .orphans = 1 },
+		{ "a request behind what is kept of a segment",
+		  { ASK(200),
+		    POST(201, 5000) THOUSAND THOUSAND THOUSAND THOUSAND THOUSAND ASK(404) },
+		  "10",
+		  "200 201 404 ",
+		  "200 201 ",
+		  .overtaken = 1,
+		  .lost = 1,
+		  .orphans = 1 },
+	};
+
+	if (!overtake_available(__func__))
+		skip();
+	overtake_requests(rows, ARRAY_SIZE(rows));
+}
+
+static void test_observe_order_early_end_of_requests(void **state)
+{
+	(void)state;
+	static const struct overtake_row rows[] = {
+		{ "the end before the data",
+		  { ASK(200), ASK(404) },
+		  ".01",
+		  "200 404 ",
+		  .overtaken = 1 },
+		{ "the end and the last before the first",
+		  { ASK(200), ASK(404) },
+		  "1.0",
+		  "200 404 ",
+		  .overtaken = 2 },
+		{ "the end with the last, before the first",
+		  { ASK(200), ASK(404) },
+		  "b0",
+		  "200 404 ",
+		  .overtaken = 1 },
+		{ "the end before the rest of a body",
+		  { POST(201, 20) TEN, TEN },
+		  "0.1",
+		  "201 ",
+		  .overtaken = 1 },
+		{ "the end with the last of a body, before the rest",
+		  { POST(201, 30) TEN, TEN, TEN },
+		  "0c1",
+		  "201 ",
+		  .overtaken = 0 },
+	};
+
+	if (!overtake_available(__func__))
+		skip();
+	overtake_requests(rows, ARRAY_SIZE(rows));
+}
+
+static void test_observe_order_blind_reset(void **state)
+{
+	(void)state;
+	static const struct overtake_row blind = { .what = "a blind reset", .order = "" },
+					 in_place = { .what = "a reset in its place",
+						      .order = "",
+						      .aborted = 1 };
+	struct overtake_sums was, now;
+	struct rawtcp c;
+	struct scene t;
+	char text[512];
+
+	if (!overtake_available(__func__))
+		skip();
+	scene_start(&t, 0, false);
+	scene_attach_server(&t);
+	scene_scan(&t);
+	for (int v6 = 0; v6 < 2; v6++) {
+		uint32_t len = (uint32_t)strlen(ASK_PATH("/0/0"));
+
+		overtake_sums(&t, ABI_SIDE_SERVER, &was);
+		overtake_connect(&c, &t, v6);
+		assert_int_equal(rawtcp_send(&c, 0, ASK_PATH("/0/0"), len, 0), 0);
+		scene_look_until(&t, 1);
+		assert_int_equal(rawtcp_send(&c, len + 1, NULL, 0, RAWTCP_RST), 0);
+		assert_int_equal(rawtcp_send(&c, len + 9000, NULL, 0, RAWTCP_RST), 0);
+		assert_int_equal(rawtcp_send(&c, len + 9000, TEN, 10, RAWTCP_RST), 0);
+		overtake_sums(&t, ABI_SIDE_SERVER, &now);
+		overtake_expect_counts(&blind, "", &was, &now);
+		assert_int_equal(t.served.in_flight, 1);
+
+		/* The connection lives, and so does our view of it: this is the place. */
+		assert_int_equal(rawtcp_send(&c, len, NULL, 0, RAWTCP_RST), 0);
+		overtake_sums(&t, ABI_SIDE_SERVER, &now);
+		overtake_expect_counts(&in_place, "", &was, &now);
+		overtake_expect_idle(&in_place, &t);
+		assert_int_equal(rawtcp_send(&c, len, TEN, 10, 0), 0);
+		assert_int_equal(rawtcp_read(&c, text, sizeof(text)), -ECONNRESET);
+	}
+	scene_stop(&t);
+}
+
+#define ROUNDS 3000
+#define ROUND_SEGMENTS 4 /* all may wait at once, where a CPU stands still: STASH_SLOTS */
+
+/* The half of a round's segments that another CPU delivers. */
+struct other {
+	pthread_t thread;
+	pthread_barrier_t barrier;
+	struct rawtcp *c;
+	const char *stream; /* of a round */
+	size_t piece;       /* bytes of a segment */
+	int err;
+};
+
+static int send_half(const struct other *o, int round, int from)
+{
+	int err = 0;
+
+	for (int i = from; i < ROUND_SEGMENTS && !err; i += 2) {
+		size_t at = (size_t)i * o->piece;
+
+		err = rawtcp_send(o->c, (uint32_t)(o->piece * ROUND_SEGMENTS * (size_t)round + at),
+				  o->stream + at, o->piece, 0);
+	}
+	return err;
+}
+
+static void move_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void *send_other_half(void *arg)
+{
+	struct other *o = arg;
+
+	move_to(1);
+	for (int round = 0; round < ROUNDS; round++) {
+		pthread_barrier_wait(&o->barrier);
+		o->err = send_half(o, round, 1) ?: o->err;
+		pthread_barrier_wait(&o->barrier);
+	}
+	return NULL;
+}
+
+static void test_observe_order_two_cpus(void **state)
+{
+	(void)state;
+	/* Three requests in four segments: heads are cut. */
+	static const char stream[] = "GET /200/0 HTTP/1.1\r\nHost: abcdefg\r\n\r\n"
+				     "GET /404/0 HTTP/1.1\r\nHost: abcdefg\r\n\r\n"
+				     "GET /500/0 HTTP/1.1\r\nHost: abcdefghi\r\n\r\n";
+	struct overtake_row r = { .what = "two CPUs at once", .order = "at random" };
+	struct overtake_sums was, now;
+	struct rawtcp c;
+	struct other o = { .c = &c, .stream = stream, .piece = strlen(stream) / ROUND_SEGMENTS };
+	struct scene t;
+	cpu_set_t before;
+
+	if (!overtake_available(__func__))
+		skip();
+	assert_int_equal(strlen(stream) % ROUND_SEGMENTS, 0);
+	sched_getaffinity(0, sizeof(before), &before);
+	scene_start(&t, 0, false);
+	scene_attach_server(&t);
+	scene_scan(&t);
+	overtake_sums(&t, ABI_SIDE_SERVER, &was);
+	overtake_connect(&c, &t, false);
+	pthread_barrier_init(&o.barrier, NULL, 2);
+	assert_int_equal(pthread_create(&o.thread, NULL, send_other_half, &o), 0);
+	move_to(0);
+	int err = 0;
+	size_t heard = 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		pthread_barrier_wait(&o.barrier);
+		err = send_half(&o, round, 0) ?: err;
+		pthread_barrier_wait(&o.barrier);
+		heard += overtake_hear(&c, "200 404 500 ");
+	}
+	pthread_join(o.thread, NULL);
+	pthread_barrier_destroy(&o.barrier);
+	sched_setaffinity(0, sizeof(before), &before);
+	assert_int_equal(err + o.err, 0);
+	overtake_sums(&t, ABI_SIDE_SERVER, &now);
+	overtake_expect(&r, "status 200", now.status[200] - was.status[200], ROUNDS);
+	overtake_expect(&r, "status 404", now.status[404] - was.status[404], ROUNDS);
+	overtake_expect(&r, "status 500", now.status[500] - was.status[500], ROUNDS);
+	now.status[200] = now.status[404] = now.status[500] = 0;
+	/* How often they do is the machine's; so is whether an answer leaves while another CPU still has the request. */
+	r.overtaken = now.stats.overtaken - was.stats.overtaken;
+	r.untimed = now.untimed - was.untimed;
+	printf("  %llu of %d segments waited, %llu of %d requests were answered before they were read\n",
+	       (unsigned long long)r.overtaken, ROUNDS * ROUND_SEGMENTS,
+	       (unsigned long long)r.untimed, ROUNDS * 3);
+	overtake_expect_counts(&r, "", &was, &now);
+	overtake_expect(&r, "bytes of requests", now.rx - was.rx, ROUNDS * strlen(stream));
+	overtake_expect(&r, "bytes of answers", now.tx - was.tx, heard);
+	overtake_expect_idle(&r, &t);
+	scene_stop(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_observe_order_requests),
+		cmocka_unit_test(test_observe_order_loses_and_finds_the_place),
+		cmocka_unit_test(test_observe_order_early_end_of_requests),
+		cmocka_unit_test(test_observe_order_blind_reset),
+		cmocka_unit_test(test_observe_order_two_cpus),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
