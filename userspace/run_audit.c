@@ -27,6 +27,7 @@ static bool may_write(struct live *l, uint64_t now_ns, uint64_t *left_out)
 		l->left_out = 0;
 	} else {
 		l->left_out++;
+		l->left_out_ever++;
 	}
 	pthread_mutex_unlock(&l->acts_lock);
 	return yes;

@@ -195,6 +195,15 @@ void live_incident(struct daemon *d, const struct incident *i)
 	live_publish(d->live, "incident", incident_to_json(i));
 }
 
+void live_losses(struct daemon *d, struct live_losses *ret)
+{
+	events_stats(d->live->events, &ret->events);
+	series_stats(d->live->series, &ret->series);
+	pthread_mutex_lock(&d->live->acts_lock);
+	ret->acts = d->live->left_out_ever;
+	pthread_mutex_unlock(&d->live->acts_lock);
+}
+
 /* ---- calls */
 
 int op_series(void *ctx, const struct control_series *which, struct series_window *ret,

@@ -10,6 +10,7 @@
 #define ARCHAIC_RUN_LIVE_H
 
 #include "run_daemon.h"
+#include "serve/events.h"
 
 #define LIVE_PERIOD_NS NSEC_PER_SEC
 #define LIVE_ACTS_BURST 60 /* requests to change something that the audit takes at once … */
@@ -36,6 +37,15 @@ void live_fault(struct daemon *d, const struct fault *f);
 
 /** live_incident() - an event for an incident that changed. */
 void live_incident(struct daemon *d, const struct incident *i);
+
+/* What was turned away or lost, for /metrics. */
+struct live_losses {
+	struct events_stats events;
+	struct series_stats series;
+	uint64_t acts; /* requests that the audit has left out */
+};
+
+void live_losses(struct daemon *d, struct live_losses *ret);
 
 /* control_ops' calls. */
 

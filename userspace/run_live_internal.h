@@ -40,7 +40,7 @@ struct live {
 	struct live_act acts[LIVE_ACTS_KEPT]; /* newest at next_act - 1 */
 	size_t next_act;
 	double tokens;
-	uint64_t tokens_ns, left_out;
+	uint64_t tokens_ns, left_out, left_out_ever;
 };
 
 /** live_seen() - how a fault was told last, while armed; NULL: not. Under the daemon's lock. */

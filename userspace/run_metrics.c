@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "discover/workload.h"
-#include "run_daemon.h"
+#include "run_live.h"
 
 #define EXEMPLARS_MAX 512 /* requests that are looked at, newest first */
 
@@ -222,7 +222,17 @@ static void add_losses(struct scrape *x)
 {
 	const struct engine_stats *e = engine_stats(x->d->engine);
 	const struct registry_stats r = registry_stats(x->d->registry);
+	struct live_losses live;
+
+	live_losses(x->d, &live);
 	const struct counted lost[] = {
+		{ "listeners_slow", live.events.dropped_slow },
+		{ "listeners_turned_away", live.events.turned_away },
+		{ "listeners_reset", live.events.resets },
+		{ "events", live.events.refused },
+		{ "history_services", live.series.refused },
+		{ "history_points", live.series.no_memory },
+		{ "audit_requests", live.acts },
 		{ "ticks_late", x->d->late_ticks },
 		{ "ticks_unread", x->d->failed_reads },
 		{ "scans", r.failed_scans },
