@@ -31,7 +31,7 @@ address='' only_local=no restart=no options=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--local) only_local=yes ;;
-	--read-only) options+=(--read-only yes) ;;
+	--read-only) options+=(--read-only) ;;
 	--restart) restart=yes ;;
 	--listen)
 		[[ ${2:-} =~ ^[0-9a-fA-F.:]+$ ]] || {
@@ -77,7 +77,7 @@ bracketed() {
 	esac
 }
 
-token=$RUN_DIR/pages.token
+token=$STATE_DIR/pages.token # kept: what a phone has noted goes on working
 if [ $only_local = yes ]; then
 	address=127.0.0.1
 elif [ -z "$address" ]; then
@@ -85,6 +85,7 @@ elif [ -z "$address" ]; then
 	[ -n "$address" ] || die "this machine has no route to others; say --listen ADDRESS, or --local"
 fi
 if [ "$address" != 127.0.0.1 ] && [ "$address" != ::1 ]; then
+	(umask 077 && mkdir -p "$STATE_DIR")
 	[ -s "$token" ] || (umask 077 && head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$token")
 	options+=(--token-file "$token")
 fi
@@ -109,15 +110,14 @@ else
 	done < <(service_list)
 fi
 
-url=http://$(bracketed "$address"):$CHAOS_PORT/
-if [ "$address" != 127.0.0.1 ] && [ "$address" != ::1 ] && [ -s "$token" ]; then
-	url+=#token=$(cat "$token")
-	echo "laptop:  $url"
-	echo "phone:   the same address, in the same network"
-	"$BIN/archaic-ebpf" pages --qr --pages-listen "$address" --token-file "$token" \
-		--port-dashboard "$DASHBOARD_PORT" --port-chaos "$CHAOS_PORT" | tail -n +3
+if [ "$address" != 127.0.0.1 ] && [ "$address" != ::1 ]; then
+	echo "laptop:  http://$(bracketed "$address"):$CHAOS_PORT/#token=$(cat "$token")"
+	echo "phone:   the same, in the same network; its camera reads this:"
+	"$BIN/archaic-ebpf" pages --qr --port-chaos "$CHAOS_PORT" --port-dashboard "$DASHBOARD_PORT" \
+		--pages-listen "$address" --token-file "$token" | grep -v '#token=' ||
+		echo "serve-control.sh: no code could be made; the address is the same" >&2
 else
-	echo "laptop:  $url"
+	echo "laptop:  http://$(bracketed "$address"):$CHAOS_PORT/"
 	echo "phone:   not from here: it listens on loopback; without --local it would"
 fi
 echo "Stop: tools/down.sh"
