@@ -13,7 +13,7 @@ if [ -z "${ARCHAIC_NETNS:-}" ]; then
 	ARCHAIC_NETNS=own exec unshare --net -- "$0" "$@"
 fi
 
-OUT=$PWD/build/browser
+OUT=${OUT:-$PWD/build/browser}
 RUN_DIR=$(mktemp -d /tmp/archaic-browser-XXXXXX)
 export STATE_DIR=$RUN_DIR/state CGROUP_PARENT=/archaic-browser-$$
 # shellcheck source=tools/common.sh
@@ -32,7 +32,7 @@ trap 'exit 130' INT TERM
 
 ip link set lo up
 start_services
-"$BIN/archaic-traffic" --users 6 --rate 40 --duration 4h >"$RUN_DIR/traffic.log" 2>&1 &
+"$BIN/archaic-load" run steady --users 6 --rate 40 --duration 4h >"$RUN_DIR/traffic.log" 2>&1 &
 traffic=$!
 if [ "${1:-}" = --world ]; then
 	echo "services and traffic are up in the network namespace of process $$; RUN_DIR=$RUN_DIR"

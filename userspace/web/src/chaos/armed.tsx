@@ -5,7 +5,7 @@ import {remove} from '../shared/api.ts';
 import {link} from '../shared/events.ts';
 import {clock, count, instant, ms, span} from '../shared/format.ts';
 import {Spark} from '../shared/spark.tsx';
-import {Name, Says} from '../shared/text.tsx';
+import {Name, Says, tame} from '../shared/text.tsx';
 import type {Fault} from '../shared/types.ts';
 import {now} from '../shared/ui.tsx';
 import {act, armed, ended, find_service, loaded, put_fault, read_only, sparks} from './store.ts';
@@ -45,14 +45,14 @@ function Armed({f}: {f: Fault}) {
 					}}
 				>
 					<span>
-						<b><Name of={f.service} /></b> {f.type} <span class="soft">{open.value ? '▴' : '▾'}</span>
+						<b><Name of={f.service} /></b> <Says of={f.type} most={32} /> <span class="soft">{open.value ? '▴' : '▾'}</span>
 					</span>
 					<span class="left">{left === null ? 'until reset' : left > 0 ? `${span(left)} left` : 'ending…'}</span>
 				</button>
 				<button
 					type="button"
 					disabled={busy.value || link.value.state !== 'live' || read_only.value !== ''}
-					aria-label={`Stop ${f.type} on ${f.service.slice(0, 64)}`}
+					aria-label={`Stop ${tame(f.type, 32)} on ${tame(f.service, 64)}`}
 					onClick={async () => {
 						busy.value = true;
 						await stop_one(f);
@@ -85,7 +85,7 @@ function Ended({f}: {f: Fault}) {
 	return (
 		<li class="small row">
 			<span class="grow">
-				<Name of={f.service} most={32} /> {f.type}: {f.state}{f.ends_at && ` ${clock(Date.parse(f.ends_at))}`}, {counts(f)}
+				<Name of={f.service} most={32} /> <Says of={f.type} most={32} />: <Says of={f.state} most={32} />{f.ends_at && ` ${clock(Date.parse(f.ends_at))}`}, {counts(f)}
 			</span>
 			<span>p99 now {ms(p99)}</span>
 		</li>

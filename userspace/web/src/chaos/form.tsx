@@ -55,7 +55,7 @@ function Param({p, rare}: {p: FaultParam; rare: boolean}) {
 	return (
 		<div class="field">
 			<label for={id}>
-				<b>{p.name.replaceAll('_', ' ')}</b> <span class="soft small"><Says of={p.says} most={120} /></span>
+				<b>{tame(p.name.replaceAll('_', ' '), 32)}</b> <span class="soft small"><Says of={p.says} most={120} /></span>
 			</label>
 			<div class="row">
 				{p.kind !== 'names' && !rare && (
@@ -189,7 +189,7 @@ function Choices() {
 						const why = why_not(t);
 						return (
 							<option key={t.type} value={t.type} disabled={why !== ''}>
-								{t.type}{why && `: ${tame(why, 60)}`}
+								{tame(t.type, 32)}{why && `: ${tame(why, 60)}`}
 							</option>
 						);
 					})}
@@ -225,7 +225,7 @@ export function FaultForm() {
 						hurt liveness probes too
 					</label>
 					{impossible.map((x) => (
-						<p key={x.type} class="soft small">{x.type} is not to be had here: <Says of={why_not(x)} most={160} /></p>
+						<p key={x.type} class="soft small"><Says of={x.type} most={32} /> is not to be had here: <Says of={why_not(x)} most={160} /></p>
 					))}
 				</details>
 			)}

@@ -59,7 +59,7 @@ function Running({l}: {l: Load}) {
 		<div class="running" data-load={l.id}>
 			<div class="row">
 				<span class="grow">
-					<b>{l.shape}</b> is running{l.with_failures && ', with failures'} · {span(left)} left
+					<b>{tame(l.shape, 32)}</b> is running{l.with_failures && ', with failures'} · {span(left)} left
 				</span>
 				<button type="button" disabled={busy.value || link.value.state !== 'live' || read_only.value !== ''} onClick={() => void stop(l)}>
 					■ Stop load
@@ -86,7 +86,7 @@ function Past({l}: {l: Load}) {
 		<li>
 			<details>
 				<summary>
-					<b>{l.shape}</b> {clock(Date.parse(l.started_at))} <span class={`tag ${result.kind}`}>{result.text}</span>
+					<b>{tame(l.shape, 32)}</b> {clock(Date.parse(l.started_at))} <span class={`tag ${result.kind}`}>{result.text}</span>
 				</summary>
 				<Numbers l={l} />
 				<p class="small"><Says of={l.says} /></p>
@@ -120,14 +120,14 @@ export function Loads() {
 					<div class="row fourths" role="group" aria-label="Shape of the load">
 						{list.items.map((s) => (
 							<button
-								key={s.shape}
+								key={tame(s.shape, 32)}
 								type="button"
 								aria-pressed={s.shape === shape.value}
 								onClick={() => {
 									shape.value = s.shape;
 								}}
 							>
-								{s.shape}
+								{tame(s.shape, 32)}
 							</button>
 						))}
 					</div>

@@ -54,7 +54,7 @@ function Banner() {
 						{first.root_cause ? (
 							<>
 								<Name of={first.root_cause.service} /> is the cause
-								{first.root_cause.resource && ` (${first.root_cause.resource})`}
+								{first.root_cause.resource && <> (<Says of={first.root_cause.resource} most={32} />)</>}
 							</>
 						) : (
 							'the cause is not known yet'
@@ -69,7 +69,7 @@ function Banner() {
 					{hurt.slice(0, 4).map((f, k) => (
 						<span key={f.id}>
 							{k > 0 && ', '}
-							{f.type} on <Name of={f.service} most={32} />
+							<Says of={f.type} most={32} /> on <Name of={f.service} most={32} />
 							{f.ends_at && ` (${span(instant(f.ends_at) - now.value / 1000)} left)`}
 						</span>
 					))}

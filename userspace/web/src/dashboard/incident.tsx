@@ -52,7 +52,7 @@ function Causes({i}: {i: Incident}) {
 					<li key={`${c.service}${c.resource}${k}`}>
 						<p class="row">
 							<span aria-hidden="true">{k + 1}.</span> <b><Name of={c.service} /></b>
-							{c.resource && <span>{c.resource}</span>}
+							{c.resource && <Says of={c.resource} most={32} />}
 							<meter min={0} max={1} value={c.confidence} aria-label="confidence" />
 							<span class="small">{percent(c.confidence)} confident</span>
 							{c === root && <span class="tag failing"><span aria-hidden="true">◆</span> root cause</span>}
@@ -170,7 +170,7 @@ export function IncidentView({i}: {i: Incident}) {
 	return (
 		<article class="panel incident" aria-label={`Incident ${i.id}`}>
 			<div class="row head">
-				<h2 class="grow">Incident {i.id}</h2>
+				<h2 class="grow">Incident <Says of={i.id} most={32} /></h2>
 				{root && <button type="button" onClick={look}>Charts of <Name of={root} most={20} /></button>}
 				<button
 					type="button"

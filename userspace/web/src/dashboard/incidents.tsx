@@ -2,7 +2,7 @@
 /* All incidents, newest first, and the one that is chosen. */
 import {useEffect} from 'preact/hooks';
 import {clock, instant, span} from '../shared/format.ts';
-import {Name} from '../shared/text.tsx';
+import {Name, Says} from '../shared/text.tsx';
 import {is_open, type Incident} from '../shared/types.ts';
 import {Empty, now} from '../shared/ui.tsx';
 import {IncidentView} from './incident.tsx';
@@ -28,9 +28,9 @@ function Item({i}: {i: Incident}) {
 				<span class="row">
 					<b class="grow">
 						{i.root_cause ? <Name of={i.root_cause.service} /> : 'cause unknown'}
-						{i.root_cause?.resource && <span> · {i.root_cause.resource}</span>}
+						{i.root_cause?.resource && <span> · <Says of={i.root_cause.resource} most={32} /></span>}
 					</b>
-					<span class="small">{i.id}</span>
+					<span class="small"><Says of={i.id} most={32} /></span>
 				</span>
 				<span class="row">
 					<StateTag of={i} />

@@ -45,7 +45,7 @@ function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at
 			class={`node ${kind}${selected.value === name ? ' selected' : ''}`}
 			transform={`translate(${at.x - wide / 2} ${at.y - NODE_H / 2})`}
 			role="button"
-			tabIndex={0}
+			tabindex={0}
 			aria-pressed={selected.value === name}
 			data-name={name}
 			onKeyDown={(e) => on.key(e, name)}

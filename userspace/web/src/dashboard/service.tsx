@@ -178,7 +178,7 @@ function Happenings() {
 			{list.map((i) => (
 				<li key={i.id}>
 					<button type="button" class={`tag wide ${state_kind(i)}`} onClick={() => show_incident(i.id)}>
-						incident {i.id}: {headline(i)} ›
+						incident <Says of={i.id} most={32} />: {headline(i)} ›
 					</button>
 				</li>
 			))}
