@@ -39,6 +39,7 @@ SETUP_test-vm := vm
 SETUP_test-browser := browser
 SETUP_test-browser-slow := browser
 SETUP_bench := bench
+SETUP_bench-pages := bench
 SETUP_bench-load := bench
 SETUP_lint := lint
 SETUP_demo := run
@@ -274,6 +275,8 @@ up: all ## start the services and the daemon, and leave them running (MODE=obser
 	$(Q)MODE=$(MODE) tools/up.sh
 down: ## stop what `make up` started; can be said twice
 	$(Q)tools/down.sh
+bench-pages: all ## measure what 50 open dashboards cost the daemon, with 4 services and with 200 (root)
+	$(Q)tools/bench/pages.sh && tools/bench/pages.sh --services 200
 bench: all $(B)/bin/archaic-bench ## measure what watching costs (root)
 	$(Q)tools/bench/run.sh
 bench-load: $(B)/bin/archaic-load ## hold archaic-load to wrk, h2load and vegeta (root)
