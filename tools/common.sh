@@ -75,7 +75,7 @@ check_settings() {
 	for program in curl jq ss; do
 		command -v "$program" >/dev/null || die "$program is missing: tools/setup.sh installs it"
 	done
-	for program in archaic-ebpf archaic-supervise archaic-traffic auth-service db-service product-service payment-service; do
+	for program in archaic-ebpf archaic-supervise archaic-load auth-service db-service product-service payment-service; do
 		[ -x "$BIN/$program" ] || die "$BIN/$program is missing: make builds it"
 	done
 	while read -r name port _; do

@@ -161,7 +161,7 @@ END
 
 start_traffic() {
 	AUTH_SERVICE_URL=$AUTH_URL PRODUCT_SERVICE_URL=$PRODUCT_URL PAYMENT_SERVICE_URL=$PAYMENT_URL \
-		"$BIN/archaic-traffic" --users 24 --rate "$RATE" --duration 15m >"$TRAFFIC" &
+		"$BIN/archaic-load" run steady --users 24 --rate "$RATE" --duration 15m --json-lines --slow 500ms >"$TRAFFIC" &
 	traffic_pid=$!
 }
 
@@ -205,11 +205,13 @@ client_lines() {
 	local since=$1 acted=$2
 	jq -rn --argjson since "$since" --argjson acted "$acted" '
 		[inputs] as $all |
-		($all | map(select(.kind != "second" and .wall_ms >= $since)) | first // empty |
-			"\(.wall_ms)\tclient: first \(.kind) response: \(.method) \(.service)\(.path) took \(.took_ms | round) ms, status \(.status)"),
-		($all | map(select(.kind != "second" and .wall_ms >= $since)) | last.wall_ms // $since) as $last |
-		($all | map(select(.kind == "second" and .wall_ms > $acted and .wall_ms > $last and .requests > 0 and .errors == 0 and .slow == 0))
-			| first // empty | "\(.wall_ms)\tclient: recovered: \(.requests) requests in the last second, none slow or failed, p99 \(.p99_ms) ms")
+		($all | map(select((.type == "slow" or .type == "failed") and .wall_ms >= $since))) as $bad |
+		($bad | first // empty |
+			"\(.wall_ms)\tclient: first \(.type) response: \(.method) \(.service)\(.path) took \(.took_ms | round) ms, status \(.status)"),
+		($bad | last.wall_ms // $since) as $last |
+		($all | map(select(.type == "progress" and .wall_ms > $acted and .wall_ms > $last and
+			.second.requests > 0 and .second.errors == 0 and .second.slow == 0))
+			| first // empty | "\(.wall_ms)\tclient: recovered: \(.second.requests) requests in the last second, none slow or failed, p99 \(.latency_ms.p99) ms")
 		' "$TRAFFIC"
 }
 

@@ -76,5 +76,5 @@ printf '  %-10s %s\n' control "$SOCKET"
 cat <<END
 
 Until each service has 1024 samples (1 min 45 s of traffic) static limits apply: p99 over 1 s, errors over 10 %.
-Traffic: $BIN/archaic-traffic --duration 5m    Stop everything: make down
+Traffic: $BIN/archaic-load run steady --rate 100 --duration 5m    Stop everything: make down
 END

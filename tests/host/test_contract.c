@@ -420,7 +420,10 @@ static void test_contract_4_incident_names_db(void **state)
 {
 	(void)state;
 	char out[96];
-	const char *argv[] = { shop_path("archaic-traffic"),
+	const char *argv[] = { shop_path("archaic-load"),
+			       "run",
+			       "steady",
+			       "--json-lines",
 			       "--users",
 			       "16",
 			       "--rate",

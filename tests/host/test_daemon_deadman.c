@@ -133,7 +133,7 @@ static size_t users_hurt_since(double from_ms)
 		CLEANUP(json_freep) cJSON *j = NULL;
 		if (json_parse(line, strlen(line), &j, &why))
 			continue;
-		bool failed = !strcmp(json_str(j, "kind") ?: "", "failed");
+		bool failed = !strcmp(json_str(j, "type") ?: "", "failed");
 		if (json_num(j, "started_wall_ms", 0) > from_ms &&
 		    (failed || json_num(j, "took_ms", 0) >= SLOW_MS)) {
 			print_message("    a user's: %s", line);

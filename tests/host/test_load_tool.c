@@ -334,6 +334,58 @@ static void test_tool_stops_with_a_summary(void **state)
 	stopped_by(SIGTERM);
 }
 
+static bool told_progress(void *log)
+{
+	return file_has(log, "\"elapsed_s\":2.");
+}
+
+static bool told_slow(void *log)
+{
+	return file_has(log, "\"type\":\"slow\"") && file_has(log, "\"service\":\"product\"");
+}
+
+static bool told_failed(void *log)
+{
+	return file_has(log, "\"type\":\"failed\"") &&
+		file_has(log, "\"status\":503,\"trace_id\":\"");
+}
+
+static void test_tool_tells_slow_and_failed(void **state)
+{
+	char log[64];
+	const char *argv[] = { shop_path("archaic-load"),
+			       "run",
+			       "steady",
+			       "--users",
+			       "2",
+			       "--rate",
+			       "50",
+			       "--duration",
+			       "60s",
+			       "--json-lines",
+			       "--slow",
+			       "900ms",
+			       NULL };
+
+	(void)state;
+	need_services();
+	snprintf(log, sizeof(log), "%s/told", dir);
+	pid_t pid = proc_start(log, argv, NULL);
+	assert_true(wait_true(told_progress, log, 20000));
+	kill(pids[1], SIGSTOP);
+	usleep(1300000); /* that is what db takes */
+	kill(pids[1], SIGCONT);
+	bool slow = wait_true(told_slow, log, 20000);
+	proc_end(pids[1], SIGKILL, 2000);
+	bool failed = wait_true(told_failed, log, 20000);
+	int status = proc_end(pid, SIGINT, 10000);
+	pids[1] = proc_service("db", 8002, logs[1], service_env);
+	unlink(log);
+	assert_true(slow);
+	assert_true(failed);
+	assert_true(status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 130);
+}
+
 static void test_tool_arms_through_the_services(void **state)
 {
 	char why[512] = "";
@@ -386,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_tool_walks_the_journey),
 		cmocka_unit_test(test_tool_keeps_a_rate),
 		cmocka_unit_test(test_tool_stops_with_a_summary),
+		cmocka_unit_test(test_tool_tells_slow_and_failed),
 		cmocka_unit_test(test_tool_arms_through_the_services),
 		/* Last: fifty users leave auth with hashes to make. */
 		cmocka_unit_test(test_tool_says_a_line_a_second),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* archaic-supervise and archaic-traffic with the real services, in a network namespace of their own. */
+/* archaic-supervise with the real services, in a network namespace of their own. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -335,84 +335,6 @@ static void test_supervise_bad_configuration(void **state)
 	}
 }
 
-static void test_traffic_measures_the_shop(void **state)
-{
-	(void)state;
-	char out[80], line[2048];
-	const char *argv[] = { shop_path("archaic-traffic"),
-			       "--users",
-			       "4",
-			       "--rate",
-			       "200",
-			       "--duration",
-			       "3s",
-			       NULL };
-	double requests = 0, errors = 0;
-	int seconds = 0;
-
-	if (!able)
-		skip();
-	write_shop();
-	pid_t supervisor = start();
-	wait_shop();
-	snprintf(out, sizeof(out), "%s/traffic.jsonl", dir);
-	int status = proc_end(proc_start(out, argv, NULL), 0, 10000);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-
-	FILE *f = fopen(out, "re");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		const char *why = NULL;
-		CLEANUP(json_freep) cJSON *j = NULL;
-		assert_int_equal(json_parse(line, strlen(line), &j, &why), 0);
-		if (strcmp(json_str(j, "kind"), "second") != 0)
-			continue;
-		seconds++;
-		requests += json_num(j, "requests", 0);
-		errors += json_num(j, "errors", 0);
-		assert_true(json_num(j, "p99_ms", -1) >= json_num(j, "p50_ms", 0));
-	}
-	fclose(f);
-	assert_int_equal(seconds, 3);
-	assert_int_equal((int)errors, 0);
-	assert_true(requests > 200 && requests < 700); /* 600 asked; a busy machine may do fewer */
-	stop(supervisor);
-}
-
-static void test_traffic_tells_slow_and_failed(void **state)
-{
-	(void)state;
-	char out[80];
-	const char *argv[] = { shop_path("archaic-traffic"),
-			       "--users",
-			       "2",
-			       "--rate",
-			       "50",
-			       "--duration",
-			       "30s",
-			       "--slow-ms",
-			       "300",
-			       NULL };
-
-	if (!able)
-		skip();
-	write_shop();
-	pid_t supervisor = start();
-	wait_shop();
-	snprintf(out, sizeof(out), "%s/failed.jsonl", dir);
-	pid_t traffic = proc_start(out, argv, NULL);
-	usleep(1200000);
-	kill(pid_of("db"), SIGSTOP);
-	usleep(700000);
-	kill(pid_of("db"), SIGKILL);
-	usleep(700000);
-	int status = proc_end(traffic, SIGINT, 4000);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	assert_true(file_has(out, "\"kind\":\"failed\""));
-	assert_true(file_has(out, "\"trace_id\":\""));
-	stop(supervisor);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,8 +345,6 @@ int main(void)
 		cmocka_unit_test(test_supervise_killed_leaves_no_process),
 		cmocka_unit_test(test_supervise_two_of_one_folder_are_refused),
 		cmocka_unit_test(test_supervise_bad_configuration),
-		cmocka_unit_test(test_traffic_measures_the_shop),
-		cmocka_unit_test(test_traffic_tells_slow_and_failed),
 	};
 
 	return cmocka_run_group_tests_name("service_supervise", tests, set_up, tear_down);

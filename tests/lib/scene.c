@@ -83,9 +83,9 @@ static void start_services(struct scene *s)
 
 bool scene_open(struct scene *s, const char *name)
 {
-	static const char *const needs[] = { "archaic-ebpf",    "archaic-supervise",
-					     "archaic-traffic", "auth-service",
-					     "db-service",      "product-service",
+	static const char *const needs[] = { "archaic-ebpf",   "archaic-supervise",
+					     "archaic-load",   "auth-service",
+					     "db-service",     "product-service",
 					     "payment-service" };
 
 	*s = (struct scene){ 0 };
@@ -206,7 +206,12 @@ int scene_daemon_end(struct scene *s, int sig)
 
 pid_t scene_traffic(const struct scene *s, const char *users, const char *rate)
 {
-	const char *argv[] = { shop_path("archaic-traffic"),
+	const char *argv[] = { shop_path("archaic-load"),
+			       "run",
+			       "steady",
+			       "--json-lines",
+			       "--slow",
+			       "500ms",
 			       "--users",
 			       users,
 			       "--rate",

@@ -38,7 +38,7 @@ void scene_daemon(struct scene *s, const char *mode, const char *conf);
 /** scene_daemon_end() - send @sig and wait for its end; the wait status, -1 where it took over 10 s. */
 int scene_daemon_end(struct scene *s, int sig);
 
-/** scene_traffic() - archaic-traffic with so many users and requests a second; the pid. Its log: s->traffic_log. */
+/** scene_traffic() - archaic-load, steady, with so many users and requests a second; the pid. Its log: s->traffic_log. */
 pid_t scene_traffic(const struct scene *s, const char *users, const char *rate);
 
 /** scene_api() - one call over the control socket. The status (0: none came). @ret: owned, NULL: no JSON. */

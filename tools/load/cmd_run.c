@@ -193,14 +193,20 @@ static int second(void *ctx, const struct tally *t, unsigned int users, uint64_t
 
 	(void)t;
 	r->report.users = users;
-	return show_second(&r->show, &r->report, now_ns);
+	int err = show_second(&r->show, &r->report, now_ns);
+
+	r->report.second_slow = 0;
+	return err;
 }
 
 static void ended(void *ctx, const struct crowd_request *rq)
 {
 	struct run *r = ctx;
 
-	if (r->slow_ns && (rq->failed || rq->ended_ns - rq->started_ns >= r->slow_ns))
+	bool slow = r->slow_ns && rq->ended_ns - rq->started_ns >= r->slow_ns;
+
+	r->report.second_slow += slow;
+	if (slow || (r->slow_ns && rq->failed))
 		show_request(&r->show, rq);
 }
 

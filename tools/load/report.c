@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #define RED "\033[31;1m"
@@ -36,8 +37,10 @@ void report_progress(struct buf *b, const struct report *r, uint64_t now_ns)
 {
 	const struct tally *t = r->t;
 
-	buf_addf(b, "{\"type\":\"progress\",\"elapsed_s\":%.1f,\"remaining_s\":",
-		 elapsed_s(r, now_ns));
+	buf_addf(b,
+		 "{\"type\":\"progress\",\"wall_ms\":%" PRId64
+		 ",\"elapsed_s\":%.1f,\"remaining_s\":",
+		 clock_mono_to_wall_ms(now_ns), elapsed_s(r, now_ns));
 	if (r->planned_ns)
 		buf_addf(b, "%.1f", remaining_s(r, now_ns));
 	else
@@ -46,9 +49,10 @@ void report_progress(struct buf *b, const struct report *r, uint64_t now_ns)
 		 ",\"vus\":%u,\"rate_per_s\":%" PRIu64 ",\"requests\":%" PRIu64
 		 ",\"errors\":%" PRIu64
 		 ",\"latency_ms\":{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f},\"second\":{"
-		 "\"requests\":%" PRIu64 ",\"errors\":%" PRIu64 "}}",
+		 "\"requests\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"slow\":%" PRIu64 "}}",
 		 r->users, t->second_requests, t->requests, t->errors, ms(&t->second, .5),
-		 ms(&t->second, .9), ms(&t->second, .99), t->second_requests, t->second_errors);
+		 ms(&t->second, .9), ms(&t->second, .99), t->second_requests, t->second_errors,
+		 r->second_slow);
 }
 
 static void add_hist(struct buf *b, const char *name, const struct hist *h)

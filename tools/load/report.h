@@ -20,6 +20,7 @@ struct report {
 	double rate_per_s;   /* asked for; 0: closed loop */
 	uint64_t planned_ns; /* 0: until so many requests */
 	unsigned int users, users_max;
+	uint64_t second_slow; /* requests of this second that took as long as the user calls slow */
 	bool with_failures, stopped;
 	const struct threshold *thresholds;
 	unsigned int nr_thresholds;
