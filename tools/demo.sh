@@ -87,9 +87,8 @@ snapshot() {
 	{ iptables-save 2>/dev/null | grep '^-A' | sed 's/^/iptables: /'; } || true
 	{ ip6tables-save 2>/dev/null | grep '^-A' | sed 's/^/ip6tables: /'; } || true
 	v2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-	# Other people's units come and go; what is ours carries our name (a test that runs meanwhile, another).
-	[ -z "$v2" ] || find "$v2" -mindepth 1 -type d -name '*archaic*' ! -name 'archaic-test-*' \
-		-printf 'cgroup: /%P\n' 2>/dev/null | sort
+	# Other people's units come and go, tests' too; ours lie below a parent of this run's own.
+	[ -z "$v2" ] || find "$v2" -mindepth 1 -type d -path "*$CGROUP_PARENT*" -printf 'cgroup: /%P\n' 2>/dev/null | sort
 	find /proc -maxdepth 2 -name exe -lname "$BIN/*" -printf 'process: %h %l\n' 2>/dev/null | sort || true
 	# Others exchange BPF programs meanwhile (systemd does): ours have the names that our daemon's had, are
 	# newer than this run, and no living process holds them.
