@@ -244,7 +244,7 @@ comma := ,
 
 # ---- running
 
-.PHONY: setup test test-vm test-scenes test-llm test-browser test-browser-slow demo up down bench bench-load
+.PHONY: setup test test-vm test-scenes test-llm test-browser test-browser-slow demo up down bench bench-load bench-pages
 setup: ## install the Debian packages that everything here needs (root)
 	$(Q)tools/setup.sh all
 

@@ -415,7 +415,7 @@ static void test_pages_speak_tls(void **state)
 	server_stop(server);
 	server = NULL;
 	struct problem p;
-	c.tls_cert = "-----BEGIN CERTIFICATE-----\nbroken\n";
+	c.tls_key = "-----BEGIN PRIVATE KEY-----\nbroken\n-----END PRIVATE KEY-----\n";
 	assert_true(server_start(&c, &fake_control_ops, &fake, &server, &p) < 0);
 	assert_true(*p.detail);
 	server = NULL;
