@@ -160,7 +160,7 @@ static void test_payment_against_stripe_mock(void **state)
 	}
 	const char *argv[] = { mock_path, "-http-addr", "127.0.0.1:12111", NULL };
 	pid_t mock = proc_start(logs[3], argv, NULL);
-	assert_true(wait_true(mock_ready, NULL, 20000));
+	assert_true(wait_true(mock_ready, NULL, 60000));
 	pid_t payment = start_payment();
 
 	fill_cart();

@@ -265,6 +265,13 @@ static void test_supervise_starts_again_what_was_killed(void **state)
 	stop(supervisor);
 }
 
+static bool backed_off(void *ctx)
+{
+	(void)ctx;
+	return file_has(log_file, "starting again in 400 ms") &&
+		file_has(log_file, "exited with 127 after");
+}
+
 static void test_supervise_backs_off(void **state)
 {
 	(void)state;
@@ -272,11 +279,13 @@ static void test_supervise_backs_off(void **state)
 		skip();
 	write_config("[gone]\ncommand = /bin/false\n[absent]\ncommand = /nonexistent/program\n");
 	pid_t supervisor = start();
-	usleep(1000000);
+	bool seen = wait_true(backed_off, NULL, 20000);
 	int status = proc_end(supervisor, SIGTERM, 5000);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	assert_true(file_has(log_file, "exited with 1 after 0.0 s; starting again in 400 ms"));
-	assert_true(file_has(log_file, "exited with 127 after"));
+	assert_true(seen);
+	assert_true(file_has(log_file, "exited with 1 after"));
+	assert_true(file_has(log_file, "starting again in 100 ms"));
+	assert_true(file_has(log_file, "starting again in 200 ms"));
 	assert_false(cgroup_exists(parent));
 }
 
