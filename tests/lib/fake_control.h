@@ -22,15 +22,15 @@ struct fake_control {
 	struct control_requests requests;
 	struct control_incidents incidents;
 	char service[SERVICE_NAME_MAX], id[CONTROL_ID_MAX], action[64], why[256], mode[16];
-	bool dry_run, all; /* the last disarm_all was for every service */
-	bool broken;       /* every reading function fails without a reason */
-	struct events *events;         /* the test's own; NULL: none */
-	struct control_series series;  /* the last one asked for */
-	struct control_load load;      /* the last one started */
-	unsigned acts;                 /* told of by acted() */
-	int act_status;                /* of the last of them */
-	char act[512];                 /* "METHOD PATH: ANSWER" */
-	int refuse;        /* arming is answered with this status; 0: it is not */
+	bool dry_run, all;            /* the last disarm_all was for every service */
+	bool broken;                  /* every reading function fails without a reason */
+	struct events *events;        /* the test's own; NULL: none */
+	struct control_series series; /* the last one asked for */
+	struct control_load load;     /* the last one started */
+	unsigned acts;                /* told of by acted() */
+	int act_status;               /* of the last of them */
+	char act[512];                /* "METHOD PATH: ANSWER" */
+	int refuse;                   /* arming is answered with this status; 0: it is not */
 };
 
 /* The one that rigs use. */

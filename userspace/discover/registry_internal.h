@@ -18,8 +18,8 @@ struct listener {
 	uint64_t inode, cgroup_id;
 	uint16_t port;
 	uint16_t nr_pids;
-	uint16_t unheld_scans; /* since a walk last found nobody who holds it */
-	bool changed;          /* holders were added in this scan */
+	uint16_t unheld_scans;        /* since a walk last found nobody who holds it */
+	bool changed;                 /* holders were added in this scan */
 	pid_t pids[SERVICE_PIDS_MAX]; /* the one who made it first */
 };
 

@@ -47,21 +47,21 @@ enum metric {
 	METRIC_ANOMALY_SCORE,    /* (S) gauge 0..1 */
 	METRIC_ANOMALY_ACTIVE,   /* (S) gauge 0 or 1 */
 	METRIC_BASELINE_SAMPLES, /* (S) gauge */
-	METRIC_INCIDENTS,        /* (S) result; counter. (S): of the root cause, "" where it is unknown */
-	METRIC_REMEDIATIONS,     /* (S) action, result="done|failed|nothing"; counter */
-	METRIC_FAULTS_ACTIVE,    /* (S) type; gauge */
-	METRIC_FAULT_REQUESTS,   /* (S) type, outcome="touched|spared"; counter */
-	METRIC_WORKLOAD_INFO,    /* (S) service_instance_id, container_id, systemd_unit; value 1 */
-	METRIC_BUILD_INFO,       /* version; value 1 */
-	METRIC_EVENTS_LOST,      /* stage; counter */
-	METRIC_HTTP_PARSE,       /* outcome; counter */
-	METRIC_PROGRAM_RUNS,     /* program; counter */
-	METRIC_PROGRAM_SECONDS,  /* program; counter */
-	METRIC_MAP_ENTRIES,      /* map; gauge */
-	METRIC_MAP_MAX_ENTRIES,  /* map; gauge */
-	METRIC_MAP_EVICTIONS,    /* map; counter */
-	METRIC_SERIES_OVERFLOW,  /* metric; counter: written by the renderer itself */
-	METRIC_DEGRADATION,      /* gauge 0 (all works) .. 3 */
+	METRIC_INCIDENTS, /* (S) result; counter. (S): of the root cause, "" where it is unknown */
+	METRIC_REMEDIATIONS,    /* (S) action, result="done|failed|nothing"; counter */
+	METRIC_FAULTS_ACTIVE,   /* (S) type; gauge */
+	METRIC_FAULT_REQUESTS,  /* (S) type, outcome="touched|spared"; counter */
+	METRIC_WORKLOAD_INFO,   /* (S) service_instance_id, container_id, systemd_unit; value 1 */
+	METRIC_BUILD_INFO,      /* version; value 1 */
+	METRIC_EVENTS_LOST,     /* stage; counter */
+	METRIC_HTTP_PARSE,      /* outcome; counter */
+	METRIC_PROGRAM_RUNS,    /* program; counter */
+	METRIC_PROGRAM_SECONDS, /* program; counter */
+	METRIC_MAP_ENTRIES,     /* map; gauge */
+	METRIC_MAP_MAX_ENTRIES, /* map; gauge */
+	METRIC_MAP_EVICTIONS,   /* map; counter */
+	METRIC_SERIES_OVERFLOW, /* metric; counter: written by the renderer itself */
+	METRIC_DEGRADATION,     /* gauge 0 (all works) .. 3 */
 	METRIC_API_REQUESTS, /* outcome="answered|origin|token|slow"; counter: our own interface */
 	NR_METRICS,
 };
