@@ -41,14 +41,20 @@ static int read_pem(const char *path, bool secret, char **ret, struct problem *p
 	return 0;
 }
 
-static void split_names(struct run_pages *keep, struct server_config *s)
+static int split_names(struct run_pages *keep, struct server_config *s, struct problem *p)
 {
 	char *rest = keep->names, *name;
 	size_t nr = 0;
 
-	while ((name = strsep(&rest, ", \t")))
-		if (*name && nr < SERVER_NAMES_MAX)
-			s->names[nr++] = name;
+	while ((name = strsep(&rest, ", \t"))) {
+		if (!*name)
+			continue;
+		if (nr == SERVER_NAMES_MAX)
+			return problem_set(p, 400, "host_names holds more than %d names",
+					   SERVER_NAMES_MAX);
+		s->names[nr++] = name;
+	}
+	return 0;
 }
 
 int run_pages_config(const struct config *c, struct run_pages *keep, struct server_config *s,
@@ -61,8 +67,8 @@ int run_pages_config(const struct config *c, struct run_pages *keep, struct serv
 	s->port_chaos = c->ports.chaos_port ?: -1;
 	s->read_only = c->pages.read_only;
 	snprintf(keep->names, sizeof(keep->names), "%s", c->pages.host_names);
-	split_names(keep, s);
-	if (*c->pages.chaos_token_file)
+	err = split_names(keep, s, p);
+	if (!err && *c->pages.chaos_token_file)
 		err = server_read_token(c->pages.chaos_token_file, &keep->chaos_token, p);
 	if (!err && *c->pages.tls_cert)
 		err = read_pem(c->pages.tls_cert, false, &keep->tls_cert, p) ?:

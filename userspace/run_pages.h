@@ -20,7 +20,7 @@ struct run_pages {
 
 /**
  * run_pages_config() - read the files that the pages need into @keep, and point @s at them.
- * 0 or -errno with @p filled: a file that cannot be read, or a key that others may read.
+ * 0 or -errno with @p filled: a file that cannot be read, a key that others may read, or too many names.
  */
 int run_pages_config(const struct config *c, struct run_pages *keep, struct server_config *s,
 		     struct problem *p);
