@@ -251,6 +251,77 @@ static void test_fault_timeout_is_late_by_what_was_asked(void **state)
 	delay_accuracy(r, 1000, 5);
 }
 
+/*
+ * A large answer waits once and then flows: delayed packet by packet, or with packets lost
+ * to a queue that is too short, it would take many times as long.
+ */
+static void test_fault_timeout_lets_a_large_answer_flow(void **state)
+{
+	struct fault_rig *r = need(state);
+	uint64_t free_ns = 0, late_ns = UINT64_MAX, delay_ns = 200 * NSEC_PER_MSEC;
+	int fd = fault_rig_connect(r->port, false), other = fault_rig_connect(r->other_port, false);
+	struct fault f = fault_rig_arm(
+		r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":200},\"duration_s\":600}");
+
+	/* The slowest without and the fastest with it, in turn: the machine's business is in both. */
+	for (int i = 0; i < 5; i++) {
+		uint64_t without = fault_rig_get_big(other, 60000);
+		uint64_t with = fault_rig_get_big(fd, 60000);
+
+		assert_true(without > 0 && with >= delay_ns);
+		free_ns = MAX(free_ns, without);
+		late_ns = MIN(late_ns, with);
+	}
+	print_message("%d MiB: %.0f ms without, %.0f ms with 200 ms by %s\n", FAULT_RIG_BIG >> 20,
+		      (double)free_ns / 1e6, (double)late_ns / 1e6, f.backend);
+	assert_true(late_ns < delay_ns + 4 * free_ns + 100 * NSEC_PER_MSEC);
+	f = fault_rig_look(r, f.id);
+	assert_int_equal(f.touched_requests, 5);
+	faults_disarm_all(r->faults);
+	close(fd);
+	close(other);
+	assert_true(fault_rig_nothing_left(r));
+}
+
+/* Hundreds wait side by side, not one after the other, and none is lost. */
+static void test_fault_timeout_holds_many_at_once(void **state)
+{
+	struct fault_rig *r = need(state);
+	static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct faults_stats stats;
+	struct fault_answer a;
+	static char left[300][65536];
+	size_t nr_left[300] = { 0 };
+	uint64_t sent[300], delay_ns = NSEC_PER_SEC, last = 0;
+	int fds[300];
+	struct fault f = fault_rig_arm(
+		r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":1000},\"duration_s\":600}");
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		assert_true((fds[i] = fault_rig_connect(r->port, false)) >= 0);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		sent[i] = clock_mono_ns();
+		assert_int_equal(send(fds[i], request, strlen(request), MSG_NOSIGNAL),
+				 (int)strlen(request));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		assert_int_equal(fault_rig_hear(fds[i], 60000, left[i], &nr_left[i], &a), 200);
+		last = clock_mono_ns();
+		assert_true(last - sent[i] >= delay_ns);
+		close(fds[i]);
+	}
+	print_message("%zu at once: the last came %.0f ms after it was asked\n", ARRAY_SIZE(fds),
+		      (double)(last - sent[ARRAY_SIZE(fds) - 1]) / 1e6);
+	/* One after the other would be minutes. */
+	assert_true(last - sent[ARRAY_SIZE(fds) - 1] < 10 * delay_ns);
+	f = fault_rig_look(r, f.id);
+	assert_int_equal(f.touched_requests, ARRAY_SIZE(fds));
+	faults_stats(r->faults, &stats);
+	assert_int_equal(stats.nfqueue_full_total, 0);
+	faults_disarm_all(r->faults);
+	assert_true(fault_rig_nothing_left(r));
+}
+
 static void test_fault_loss_drops_and_the_service_goes_on(void **state)
 {
 	struct fault_rig *r = need(state);
@@ -303,6 +374,8 @@ int main(void)
 		cmocka_unit_test(test_fault_error_on_a_pipeline),
 		cmocka_unit_test(test_fault_bad_data_parses_and_is_wrong),
 		cmocka_unit_test(test_fault_timeout_is_late_by_what_was_asked),
+		cmocka_unit_test(test_fault_timeout_lets_a_large_answer_flow),
+		cmocka_unit_test(test_fault_timeout_holds_many_at_once),
 		cmocka_unit_test(test_fault_loss_drops_and_the_service_goes_on),
 		cmocka_unit_test(test_fault_crash_kills_at_once),
 	};

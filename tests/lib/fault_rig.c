@@ -49,9 +49,28 @@ bool fault_rig_available(const char *name)
 
 /* ---- the server */
 
+static void reply_big(int fd)
+{
+	static char body[1 << 20]; /* all zero, and never written to: threads may share it */
+	char head[128];
+
+	int n = snprintf(
+		head, sizeof(head),
+		"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n",
+		FAULT_RIG_BIG);
+	bool alive = send(fd, head, (size_t)n, MSG_NOSIGNAL) == n;
+	for (size_t sent = 0; alive && sent < FAULT_RIG_BIG; sent += sizeof(body))
+		alive = send(fd, body, sizeof(body), MSG_NOSIGNAL) == (ssize_t)sizeof(body);
+}
+
 static void reply(int fd, const char *path)
 {
 	char text[4096];
+
+	if (!strncmp(path, "/big", 4)) {
+		reply_big(fd);
+		return;
+	}
 	bool json = !strncmp(path, "/json", 5) || !strncmp(path, "/gzip", 5);
 	const char *body = json ? BODY_JSON : "hello, this is text\n";
 
@@ -365,6 +384,35 @@ int fault_rig_get(int fd, const char *path, int timeout_ms, struct fault_answer 
 	int status = fault_rig_hear(fd, timeout_ms, left, &nr_left, ret);
 	ret->ns = clock_mono_ns() - start;
 	return status;
+}
+
+uint64_t fault_rig_get_big(int fd, int timeout_ms)
+{
+	static const char request[] = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+	static char buf[1 << 16];
+	uint64_t start = clock_mono_ns(), until = start + (uint64_t)timeout_ms * NSEC_PER_MSEC;
+	size_t n = 0, whole = 0;
+
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0)
+		return 0;
+	do {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		uint64_t now = clock_mono_ns();
+		ssize_t got = 0;
+
+		if (now < until && poll(&p, 1, (int)((until - now) / NSEC_PER_MSEC) + 1) > 0)
+			got = recv(fd, buf, sizeof(buf), 0);
+		if (got <= 0)
+			return 0;
+		/* The head comes in one piece: it is sent in one. */
+		const char *end = whole ? NULL : memmem(buf, (size_t)got, "\r\n\r\n", 4);
+		if (!whole && (!end || memcmp(buf, "HTTP/1.1 200", 12) != 0))
+			return 0;
+		if (!whole)
+			whole = (size_t)(end - buf) + 4 + FAULT_RIG_BIG;
+		n += (size_t)got;
+	} while (n < whole);
+	return n == whole ? clock_mono_ns() - start : 0;
 }
 
 int fault_rig_once(uint16_t port, const char *path, int timeout_ms, struct fault_answer *ret)

@@ -4,7 +4,8 @@
  *
  * Everything happens in a network namespace of the test's own. The server is a
  * process with a thread a connection, keep-alive, pipelining, two ports:
- *	/ 200 text · /json 200 JSON · /gzip the same with a Content-Encoding · /none 204 · others 200
+ *	/ 200 text · /json 200 JSON · /gzip the same with a Content-Encoding · /none 204 ·
+ *	/big FAULT_RIG_BIG bytes · others 200
  */
 #ifndef ARCHAIC_TEST_FAULT_RIG_H
 #define ARCHAIC_TEST_FAULT_RIG_H
@@ -76,6 +77,11 @@ int fault_rig_get(int fd, const char *path, int timeout_ms, struct fault_answer 
 
 /** fault_rig_hear() - read the next answer on @fd, nothing is sent. @left: bytes read too far, kept by the caller between calls. */
 int fault_rig_hear(int fd, int timeout_ms, char *left, size_t *nr_left, struct fault_answer *ret);
+
+#define FAULT_RIG_BIG (16 << 20)
+
+/** fault_rig_get_big() - all of /big on @fd: how long it took, in ns; 0 where it is not whole within @timeout_ms. */
+uint64_t fault_rig_get_big(int fd, int timeout_ms);
 
 /** fault_rig_once() - connect, ask, close. */
 int fault_rig_once(uint16_t port, const char *path, int timeout_ms, struct fault_answer *ret);

@@ -17,21 +17,18 @@
 #include "kernel/qdisc.h"
 #include "kernel/tc.h"
 
-/* "return 1" (cgroup_skb: pass) or "return -1" (tc: next): the smallest program of a type. */
+/*
+ * "return 1" (cgroup_skb: pass) or "return -1" (tc: next): the smallest program of a type. By libbpf, which first
+ * lifts RLIMIT_MEMLOCK where the kernel (before 5.11) counts programs against it, all of root's together.
+ */
 static int tiny_program(enum bpf_prog_type type, int value)
 {
-	struct bpf_insn insns[] = {
+	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = value },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr = {
-		.prog_type = type,
-		.insns = (uint64_t)(uintptr_t)insns,
-		.insn_cnt = ARRAY_SIZE(insns),
-		.license = (uint64_t)(uintptr_t)"GPL",
-	};
 
-	return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	return bpf_prog_load(type, NULL, "GPL", insns, ARRAY_SIZE(insns), NULL);
 }
 
 static const char *try_cgroup_skb(void)
@@ -42,7 +39,7 @@ static const char *try_cgroup_skb(void)
 		return "no cgroup v2 hierarchy is mounted";
 	CLEANUP(closep) int fd = tiny_program(BPF_PROG_TYPE_CGROUP_SKB, 1);
 	CLEANUP(closep) int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	__u32 flags, nr = 0;
+	__u32 flags = 0, nr = 0;
 	/* Where anybody may load one, attaching still takes CAP_NET_ADMIN, and so does this question. */
 	if (fd < 0 || dir < 0 ||
 	    bpf_prog_query(dir, BPF_CGROUP_INET_INGRESS, 0, &flags, NULL, &nr) < 0)
