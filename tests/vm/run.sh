@@ -33,4 +33,4 @@ for program in "${programs[@]}"; do
 done
 [ ! -d "$build/bin" ] || with+=(--with "$build/bin")
 echo "==== Linux $kernel"
-exec tools/vm/run.sh --timeout "${VM_TIMEOUT:-600}" "${with[@]}" "$kernel" -- /bin/sh -c "$script; exit \$failed"
+exec tools/vm/run.sh --timeout "${VM_TIMEOUT:-1800}" "${with[@]}" "$kernel" -- /bin/sh -c "$script; exit \$failed"
