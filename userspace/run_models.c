@@ -40,7 +40,7 @@ static int load_usual(struct daemon *d, const void *data, size_t len)
 
 static const struct model models[] = {
 	{ "baselines", "the baselines", DETECTOR_BLOB_MAX, save_baselines, load_baselines },
-	{ "usual", "what the diagnosis calls usual", DIAGNOSER_BLOB_MAX, save_usual, load_usual },
+	{ "usual", "the diagnosis's usual figures", DIAGNOSER_BLOB_MAX, save_usual, load_usual },
 };
 
 struct loading {

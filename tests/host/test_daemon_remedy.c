@@ -299,6 +299,11 @@ static void test_daemon_model_chooses_what_was_not_offered(void **state)
 	if (!*scene.dir)
 		skip();
 	start_with_model("unknown_action");
+	/* It knows what the one before it has learned, which takes half a minute from nothing. */
+	if (!wait_true(scene_learned, &scene, 20000)) {
+		scene_show_log(&scene);
+		fail_msg("the second daemon is not warm after 20 s");
+	}
 	need_calm();
 	hurt_db(&s);
 	wait_story(&s, "awaiting_approval", 30000);
