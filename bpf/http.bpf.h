@@ -48,8 +48,8 @@
  * The window holds no newline: get more. Sets *cut where the line fills it and
  * has to be judged by its beginning.
  */
-static __always_inline __u32 http_refill(struct stream *s, const struct http_bytes *b, bool response,
-					 __u64 now, bool *cut)
+static __always_inline __u32 http_refill(struct stream *s, const struct http_bytes *b,
+					 bool response, __u64 now, bool *cut)
 {
 	__u32 keep = s->fill - s->cur;
 	bool more = s->pos != s->end;
