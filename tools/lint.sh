@@ -13,6 +13,7 @@ function_max=80
 bad=0
 
 mapfile -t c_files < <(find bpf userspace services tools tests -name '*.[ch]' | sort)
+mapfile -t web_files < <(find userspace/web tests/browser \( -name '*.ts' -o -name '*.tsx' -o -name '*.mjs' -o -name '*.css' \) | sort)
 mapfile -t scripts < <(find tools tests .ci -name '*.sh' -o -path '.ci/run' | sort)
 
 complain() { # reads FILE:LINE: lines
@@ -103,7 +104,7 @@ lint_code() {
 
 lint_files() {
 	local file
-	for file in "${c_files[@]}" "${scripts[@]}"; do
+	for file in "${c_files[@]}" "${scripts[@]}" "${web_files[@]}"; do
 		head -n 2 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-or-later' ||
 			echo "$file:1: no SPDX-License-Identifier"
 		grep -nE '[ 	]+$' "$file" | sed "s|^\([0-9]*\):.*|$file:\1: blanks at the end of the line|"
@@ -129,6 +130,21 @@ lint_packages() {
 	done | complain
 }
 
+# The pages: strangers' text becomes text nodes and nothing else, and no address but their own.
+lint_web() {
+	local file
+	for file in "${web_files[@]}"; do
+		awk -v file="$file" -v most="$file_max" 'END { if (NR > most) printf "%s:%d: %d lines; %d are allowed\n", file, NR, NR, most }' "$file"
+		case $file in tests/*) continue ;; esac
+		grep -nE 'innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write|\beval\(|new Function' "$file" |
+			sed "s|^\([0-9]*\):.*|$file:\1: text must not become markup or code|"
+		grep -nE "(https?:)?//[a-z0-9-]+\.[a-z]" "$file" | sed "s|^\([0-9]*\):.*|$file:\1: an outside address|"
+		grep -nE ': any\b|as any\b|@ts-' "$file" | sed "s|^\([0-9]*\):.*|$file:\1: untyped|"
+	done | complain
+	# What a lock file must not name: who serves the packages.
+	grep -n '"resolved"' userspace/web/package-lock.json tests/browser/package-lock.json | sed 's|:.*|: a resolved address|' | complain
+}
+
 lint_compile() {
 	local file compiler=${CLANG:-clang-19}
 	# shellcheck disable=SC2086 # flags are words
@@ -142,6 +158,7 @@ text)
 	lint_lengths
 	lint_code
 	lint_files
+	lint_web
 	lint_required
 	lint_packages
 	shellcheck -f gcc "${scripts[@]}" || bad=1

@@ -98,3 +98,16 @@ test('chaos control at rest and at work', async ({browser, phone}) => {
 		await expect(page.getByText('Nothing is armed')).toBeVisible();
 	});
 });
+
+test('from a small phone to a wall screen nothing is cut', async ({browser}) => {
+	for (const width of [360, 600, 820, 1100, 1920, 3840])
+		for (const url of [`${DASHBOARD}/#service=db`, `${DASHBOARD}/#page=incidents`, CHAOS]) {
+			const context = await browser.newContext({viewport: {width, height: 900}});
+			const page = await context.newPage();
+			await page.goto(url);
+			await expect(page.locator('.chart, article, .empty, #service').first()).toBeVisible();
+			expect(await cut(page), `${url} at ${width} px`).toEqual([]);
+			expect(await overlapping(page), `${url} at ${width} px`).toEqual([]);
+			await context.close();
+		}
+});

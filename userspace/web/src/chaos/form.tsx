@@ -72,7 +72,7 @@ function Param({p, rare}: {p: FaultParam; rare: boolean}) {
 				)}
 				<input
 					id={id}
-					class={p.kind === 'names' ? 'grow' : 'short'}
+					class={p.kind === 'names' || rare ? 'grow' : 'short'}
 					type="text"
 					inputMode={p.kind === 'names' ? 'text' : 'decimal'}
 					autocomplete="off"

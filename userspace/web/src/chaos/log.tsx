@@ -26,7 +26,7 @@ export function Log() {
 				<ol class="list log">
 					{audit.value.slice(0, AUDIT_SHOWN).map((a, k) => (
 						<li key={a.seq ?? k}>
-							<span class="soft small">{clock(Date.parse(a.at))}</span> <b><Says of={a.actor} most={48} /></b>{' '}
+							<span class="soft small">{clock(Date.parse(a.at))}</span> <b><Says of={a.actor} most={48} /></b> <Says of={a.event} most={24} />{' '}
 							<Says of={a.says} most={240} />
 						</li>
 					))}

@@ -85,7 +85,8 @@ function PastNote() {
 		return null;
 	return (
 		<p class="note banner">
-			You look at the past: the table has the means of {clock((to_s.value - span_s.value) * 1000)} to {clock(to_s.value * 1000)}, the map is of now.
+			You look at the past: table and map have each service's means from {clock((to_s.value - span_s.value) * 1000)} to {clock(to_s.value * 1000)}; who
+			calls whom is as it is now.
 			{past.value.services === null && ' Loading…'}
 			{past.value.says && <> Some are missing: <Says of={past.value.says} /></>}
 		</p>

@@ -48,7 +48,7 @@ export function Broken() {
 				<ul class="doctor">
 					{items.value.map((d) => (
 						<li key={`${d.area}${d.name}`}>
-							<span class={`tag ${d.ok ? 'well' : 'warning'}`}>{d.ok ? '✓ works' : '! lacks'}</span> <b><Says of={d.name} most={40} /></b>{' '}
+							<span class={`tag ${d.ok ? 'well' : 'warning'}`}>{d.ok ? '✓ works' : '! lacks'}</span> <b><Says of={`${d.area ?? ''} ${d.name}`} most={60} /></b>{' '}
 							<Says of={d.says} /> {d.advice && <b><Says of={d.advice} /></b>}
 						</li>
 					))}

@@ -144,6 +144,17 @@ function y_scale(p: () => ChartProps): uPlot.Scale {
 	};
 }
 
+/** alone() - points without a neighbour: no line would show them. */
+function alone(u: uPlot, series: number): number[] {
+	const values = u.data[series] ?? [];
+	const known = (i: number) => values[i] !== null && values[i] !== undefined;
+	const found: number[] = [];
+	for (let i = 0; i < values.length; i++)
+		if (known(i) && !known(i - 1) && !known(i + 1))
+			found.push(i);
+	return found;
+}
+
 function options(p: () => ChartProps, width: number): uPlot.Options {
 	const ink = colour('soft');
 	const rule = {stroke: colour('line'), width: 1};
@@ -180,7 +191,7 @@ function options(p: () => ChartProps, width: number): uPlot.Options {
 				width: 1.5,
 				dash: [...(DASHES[i % DASHES.length] ?? [])],
 				spanGaps: false,
-				points: {show: false},
+				points: {show: true, size: 4, filter: alone},
 			})),
 		],
 		hooks: {

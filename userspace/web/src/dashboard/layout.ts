@@ -14,7 +14,7 @@ export const NODES_MAX = 40;
 export const NODE_H = 72;
 const LABEL_H = 18;
 /* Of nodes and of edges' labels, left to right and top down. */
-export const WIDTHS = {across: {node: 176, label: 92}, down: {node: 136, label: 48}} as const;
+export const WIDTHS = {across: {node: 196, label: 92}, down: {node: 136, label: 48}} as const;
 
 export interface Point {
 	x: number;

@@ -10,9 +10,10 @@ import {ms, percent, rate} from '../shared/format.ts';
 import {tame} from '../shared/text.tsx';
 import type {Edge, Service} from '../shared/types.ts';
 import {curve, fold, NODE_H, nearest, place, type Placed, type Point, structure, WIDTHS} from './layout.ts';
+import {past} from './past.ts';
 import {edges, services, sick} from './store.ts';
 import {ERRORS_BAD, words_of} from './state.ts';
-import {service as selected, show_service} from './view.ts';
+import {live, service as selected, show_service} from './view.ts';
 
 const NARROW = 620;
 const ZOOM_MIN = 0.15;
@@ -36,7 +37,8 @@ function fit(p: Placed, width: number, height: number): Sight {
 function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at: Point; down: boolean; on: NodeEvents}) {
 	const way = down ? 'down' : 'across';
 	const wide = WIDTHS[way].node;
-	const words = s ? words_of(s) : [];
+	/* Of the past only the numbers are known. */
+	const words = s && live.value ? words_of(s) : [];
 	const kind = words[0]?.kind ?? (s ? 'well' : 'outside');
 	const hurt = words.some((w) => w.kind === 'injected');
 	const numbers = s ? `${rate(s.rate_per_s)} · ${percent(s.error_ratio)}` : down ? 'not watched' : 'callers we do not watch';
@@ -144,7 +146,7 @@ export function ServiceMap() {
 	const down = size.value.width > 0 && size.value.width < NARROW;
 	const shape = structure(folded.value, down);
 	const placed = useMemo(() => place(folded.value, down), [shape]);
-	const by_name = new Map(services.value.map((s) => [s.name, s]));
+	const by_name = new Map((live.value ? services.value : (past.value.services ?? services.value)).map((s) => [s.name, s]));
 	const middle = (n: string) => moved.value.get(n) ?? placed.nodes.get(n) ?? {x: 0, y: 0};
 
 	useEffect(() => {
@@ -205,7 +207,7 @@ export function ServiceMap() {
 			}, () => choose(name));
 		},
 	};
-	const labelled = (e: Edge) => folded.value.edges.length <= LABELS_MAX || e.client === selected.value || e.server === selected.value;
+	const labelled = (e: Edge) => live.value && (folded.value.edges.length <= LABELS_MAX || e.client === selected.value || e.server === selected.value);
 	const edge_of = new Map(folded.value.edges.map((e) => [`${e.client}\n${e.server}`, e]));
 
 	return (

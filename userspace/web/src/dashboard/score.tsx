@@ -92,7 +92,7 @@ export function ScorePanel() {
 			{s && (
 				<>
 					<p>
-						{s.threshold > 0 && <><b>{plain(s.score)}</b> where {plain(s.threshold)} is too much, </>}
+						{s.scorer === 'forest' && s.threshold > 0 && <><b>{plain(s.score)}</b> where {plain(s.threshold)} is too much, </>}
 						<span class="soft">{SCORERS[s.scorer] ?? s.scorer}</span>{' '}
 						{s.anomalous ? <span class="tag failing">▲ anomalous</span> : <span class="tag well">well</span>}
 					</p>

@@ -98,7 +98,7 @@ async function read(on: Listener, last: {id: string}, abort: AbortController): P
 			headers['Last-Event-ID'] = last.id;
 		const res = await fetch('/v1/events', {headers, cache: 'no-store', signal: abort.signal});
 		if (res.status === 401)
-			token_wanted.value = 'This address needs the token that the terminal shows.';
+			token_wanted.value ||= 'a bearer token is needed';
 		if (!res.ok || !res.body)
 			throw new Error(`status ${res.status}`);
 		link.value = {state: 'live', since: Date.now()};

@@ -23,9 +23,11 @@ export function LinkState() {
 	const text =
 		state === 'live'
 			? 'live'
-			: state === 'connecting'
-				? 'connecting…'
-				: `lost since ${clock(since)}`;
+			: token_wanted.value
+				? 'a token is needed'
+				: state === 'connecting'
+					? 'connecting…'
+					: `lost since ${clock(since)}`;
 	return (
 		<span class="tag" role="status" data-link={state}>
 			<span class={`dot ${state}`} aria-hidden="true" /> {text}
@@ -36,7 +38,7 @@ export function LinkState() {
 /** What a lost connection means; nothing while there is one. */
 export function LostNote() {
 	const l = link.value;
-	if (l.state !== 'lost')
+	if (l.state !== 'lost' || token_wanted.value)
 		return null;
 	return (
 		<div class="note failing" role="alert">
@@ -74,7 +76,8 @@ export function TokenForm() {
 		<form class="panel token" onSubmit={submit}>
 			<h2>A token is needed</h2>
 			<p>
-				<Says of={token_wanted.value} /> The terminal where the daemon was started shows it, and as a QR code.
+				The daemon says: <Says of={token_wanted.value} most={160} />. The terminal where it was started shows the token, also as a
+				QR code.
 			</p>
 			<div class="row">
 				<label class="grow">
