@@ -12,7 +12,9 @@
  *
  * head and tail make a ring with one producer and one consumer. No barrier
  * stands between them: a response follows its request through the socket's
- * lock and the server process.
+ * lock and the server process. It may even come first, where its request waits
+ * for another CPU that stands still (a virtual one): tail is then before head
+ * for a while, and that request is counted without a time.
  *
  * An abort breaks the ownership of tail; it happens once, and nothing is
  * parsed after it.
@@ -58,6 +60,11 @@ struct conn {
 	char path[ABI_PATH_MAX];
 	char trace[ABI_TRACE_MAX];
 };
+
+/* Bits of conn_entry.gate. */
+#define GATE_BUSY 1U                           /* a CPU is at work */
+#define GATE_USED(slot) (1U << (8 + (slot)))   /* a place of the stash is taken, */
+#define GATE_READY(slot) (1U << (16 + (slot))) /* and filled */
 
 /* A socket's storage: the connection, and who is at its incoming packets (order.bpf.h). */
 struct conn_entry {
@@ -190,21 +197,39 @@ static __always_inline __u8 request_flags(const struct conn *c, __u64 duration, 
 	return flags;
 }
 
+/* Requests without an answer; less than 0: answered, and not read yet. */
+static __always_inline __s32 conn_open(const struct conn *c)
+{
+	return http_reload(c->head) - http_reload(c->tail);
+}
+
+/* May another CPU still have the request of the response that leaves here? */
+static __always_inline bool conn_runs_ahead(const struct conn *c)
+{
+	__u32 gate = http_reload(((const struct conn_entry *)c)->gate);
+
+	return c->role == ROLE_SERVER && (gate & GATE_BUSY) && conn_open(c) > -ABI_PIPELINE;
+}
+
 /* The last byte of a response has passed at @end. */
 static __always_inline void conn_finish(struct conn *c, __u64 end)
 {
+	/* Asked before head is read: a CPU that is not at work any more then has told all that it had. */
+	bool ahead = conn_runs_ahead(c);
 	__u32 nr = c->tail;
+	__u64 start = 0;
 
-	if (nr == c->head) {
+	if (conn_open(c) > 0) {
+		start = c->starts[nr % ABI_PIPELINE];
+		c->starts[nr % ABI_PIPELINE] = 0;
+	} else if (!ahead) {
 		ADD(stats.orphan_responses, 1);
 		return;
 	}
 
-	__u64 start = c->starts[nr % ABI_PIPELINE];
 	__u64 came = start & ~START_METHOD;
 	__u16 status = c->responses.status;
 
-	c->starts[nr % ABI_PIPELINE] = 0;
 	c->tail = nr + 1;
 
 	struct abi_series_key key = {
@@ -255,12 +280,12 @@ static __always_inline void conn_finish(struct conn *c, __u64 end)
 static __always_inline void conn_abort(struct conn *c, __u64 now)
 {
 	__u32 nr = c->tail;
-	__u32 open = c->head - nr;
+	__s32 open = conn_open(c);
 
 	if (c->dead)
 		return;
 	c->dead = 1;
-	if (!open)
+	if (open <= 0)
 		return;
 
 	__u64 start = c->starts[nr % ABI_PIPELINE];
@@ -302,11 +327,11 @@ static __always_inline void conn_request_event(struct conn *c, __u32 ev)
 	__u32 nr = c->head;
 
 	if (ev & HTTP_EV_START) {
-		__u32 open = nr - c->tail;
+		__s32 open = conn_open(c);
 
-		if (open < ABI_PIPELINE)
+		if (open >= 0 && open < ABI_PIPELINE)
 			c->starts[nr % ABI_PIPELINE] = (s->first_ns & ~START_METHOD) | s->method;
-		else
+		else if (open > 0)
 			ADD(stats.pipeline_overflow, 1);
 		if (!open) {
 			c->trace_len = 0;

@@ -430,7 +430,7 @@ int in_flight(struct bpf_iter__bpf_sk_storage_map *ctx)
 	__u32 tail = *(volatile __u32 *)&c->tail;
 	__u32 head = *(volatile __u32 *)&c->head;
 
-	if (head == tail)
+	if ((__s32)(head - tail) <= 0)
 		return 0;
 
 	/* The iterator's buffer takes constant offsets only: every slot is read, one is kept. */

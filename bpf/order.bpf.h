@@ -27,11 +27,6 @@
 #define STASH_SLOTS 4
 #define STASH_MAX 256
 
-/* Bits of the gate. */
-#define GATE_BUSY 1U                           /* a CPU is at work */
-#define GATE_USED(slot) (1U << (8 + (slot)))   /* a place of the stash is taken, */
-#define GATE_READY(slot) (1U << (16 + (slot))) /* and filled */
-
 struct stash_key {
 	__u64 cookie;
 	__u64 slot;
