@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the pages read as it happens: streams that catch up and hold nobody up, and history. */
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -16,6 +18,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "serve/events.h"
+#include "serve/listen.h"
 
 static struct events *events;
 
@@ -79,6 +82,65 @@ static void test_pages_give_series(void **state)
 		    "/v1/series?service=db&from=2026-11-24T10:00:00Z&to=1795518000&step=60", ""),
 		200);
 	assert_int_equal(fake.series.from_s, 1795514400);
+}
+
+/* A server that gives one value, for the step that ends a minute after 10:00, and shows what it was asked. */
+static void *be_prometheus(void *arg)
+{
+	static const char reply[] =
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+		"Connection: close\r\n\r\n"
+		"{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":["
+		"{\"values\":[[1795514460,\"42\"]]}]}}      \n";
+	int fd = *(int *)arg;
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	char got[2048] = "";
+
+	if (poll(&ready, 1, 8000) <= 0)
+		return NULL;
+	CLEANUP(closep) int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	struct pollfd asked = { .fd = conn, .events = POLLIN };
+	ssize_t n = poll(&asked, 1, 8000) > 0 ? read(conn, got, sizeof(got) - 1) : 0;
+	put(conn, reply, sizeof(reply) - 1);
+	return n > 0 ? strdup(got) : NULL;
+}
+
+/* What is older than our memory: the fake knows the first step only as 7, and not when it began. */
+static void test_pages_take_older_series_from_prometheus(void **state)
+{
+	struct server_config c = rig_config();
+	CLEANUP(closep) int fd = -1;
+	struct problem p;
+	pthread_t thread;
+	uint16_t port;
+	char url[64];
+	void *got = NULL;
+
+	rig_need(state);
+	assert_int_equal(listen_tcp("127.0.0.1", 0, "", &fd, &port, &p), 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
+	c.prometheus_url = url;
+	rig_start(c);
+	assert_int_equal(pthread_create(&thread, NULL, be_prometheus, &fd), 0);
+	/* 2026-11-24T10:00:00Z is 1795514400. Self time is not to be had there: it is not asked for. */
+	assert_int_equal(
+		get(SERVER_DASHBOARD,
+		    "/v1/series?service=db&metric=p99_ms,self_mean_ms&from=1795514400&to=1795514580&step=60",
+		    ""),
+		200);
+	assert_int_equal(pthread_join(thread, &got), 0);
+	assert_non_null(got);
+	assert_non_null(strstr(got, "GET /api/v1/query_range?query=histogram_quantile"));
+	assert_non_null(strstr(got, "&start=1795514460&end=1795514580&step=60 "));
+	free(got);
+	assert_non_null(
+		strstr(answer, "\"metric\":\"p99_ms\",\"unit\":\"ms\",\"values\":[42,null,null]"));
+	assert_non_null(strstr(
+		answer, "\"metric\":\"self_mean_ms\",\"unit\":\"ms\",\"values\":[null,null,null]"));
+	/* It is gone: the answer is what we know ourselves, and comes all the same. */
+	close(TAKE_FD(fd));
+	assert_int_equal(get(SERVER_DASHBOARD, "/v1/series?service=db&metric=rate_per_s", ""), 200);
+	assert_non_null(strstr(answer, "\"values\":[7,null,"));
 }
 
 /* ---- events */
@@ -226,6 +288,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_pages_give_series),
+		CASE(test_pages_take_older_series_from_prometheus),
 		CASE(test_pages_stream_events),
 		CASE(test_pages_bound_their_listeners),
 		CASE(test_pages_cut_a_listener_that_stalls),
