@@ -185,21 +185,23 @@ static void assert_request_is_told(void)
 				   &j),
 			 200);
 	cJSON_ArrayForEach(r, cJSON_GetObjectItem(j, "items")) {
+		bool call = !strcmp(json_str(r, "service"), "db");
 		bool client = !strcmp(json_str(r, "side"), "client");
 
 		if (strcmp(json_str(r, "trace_id"), "7f3c2a10-1111-4222-8333-944455556666") != 0)
 			continue;
-		sides |= client ? 2 : 1;
-		assert_string_equal(json_str(r, "service"), client ? "db" : "product");
-		assert_string_equal(json_str(r, "client"), client ? "product" : "outside");
+		/* While answers are rewritten, our own end of product's answer is looked at too. */
+		sides |= call ? 2 : client ? 4 : 1;
+		assert_string_equal(json_str(r, "service"), call ? "db" : "product");
+		assert_string_equal(json_str(r, "client"), call ? "product" : "outside");
 		assert_string_equal(json_str(r, "method"), "GET");
 		assert_string_equal(json_str(r, "path"), "/products");
-		assert_int_equal((int)json_num(r, "status", 0), client ? 500 : 502);
+		assert_int_equal((int)json_num(r, "status", 0), call ? 500 : 502);
 		assert_true(json_num(r, "ttfb_ms", -1) > 0);
 		assert_true(json_num(r, "duration_ms", 0) >= json_num(r, "ttfb_ms", 0));
 		assert_true(cJSON_IsTrue(cJSON_GetObjectItem(r, "failed")));
 	}
-	assert_int_equal(sides, 3);
+	assert_int_equal(sides & 3, 3);
 }
 
 static void test_daemon_metrics_lead_to_the_trace(void **state)
