@@ -4,6 +4,7 @@
  * is told: who is let in, what a browser is told, and streams that hold nobody up.
  */
 #include <curl/curl.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -313,6 +314,34 @@ static void test_pages_slow_wrong_tokens_down(void **state)
 	assert_int_equal(stats().slowed_addresses, 0);
 }
 
+/* A phone comes by the address: that is no name that could be rebound. All of /v1 asks for the token then. */
+static void test_pages_off_loopback(void **state)
+{
+	struct server_config c = rig_config();
+	struct problem p;
+
+	rig_need(state);
+	c.listen_pages = "0.0.0.0";
+	assert_int_equal(server_start(&c, &fake_control_ops, &fake, &server, &p), -EACCES);
+	assert_non_null(strstr(p.detail, "--token-file"));
+	c.token = TOKEN;
+	rig_start(c);
+	assert_int_equal(get(SERVER_DASHBOARD, "/", "Host: 192.0.2.7:7000\r\n"), 200);
+	assert_int_equal(get(SERVER_DASHBOARD, "/v1/services", "Host: 192.0.2.7:7000\r\n"), 401);
+	assert_int_equal(get(SERVER_CHAOS, "/v1/services",
+			     "Host: [2001:db8::7]:8080\r\n"
+			     "Authorization: Bearer " TOKEN "\r\n"),
+			 200);
+	assert_int_equal(get(SERVER_CHAOS, "/v1/services",
+			     "Host: evil.example:8080\r\n"
+			     "Authorization: Bearer " TOKEN "\r\n"),
+			 403);
+	assert_int_equal(get(SERVER_CHAOS, "/", "Host: evil.example:8080\r\n"), 403);
+	assert_int_equal(get(SERVER_CHAOS, "/v1/events", ""), 401);
+	/* The other ports stay where they were. */
+	assert_int_equal(get(SERVER_DETECTOR, "/v1/services", ""), 200);
+}
+
 /* ---- TLS */
 
 static bool make_certificate(const char *key, const char *cert)
@@ -436,6 +465,7 @@ int main(void)
 		CASE(test_pages_read_only_change_nothing),
 		CASE(test_pages_ask_for_a_token),
 		CASE(test_pages_slow_wrong_tokens_down),
+		CASE(test_pages_off_loopback),
 		CASE(test_pages_speak_tls),
 	};
 	signal(SIGPIPE, SIG_IGN);
