@@ -276,13 +276,15 @@ static void test_live_catches_up(void **state)
 
 /* ---- many */
 
-static double late_ticks(void)
+static double lost(const char *stage)
 {
 	struct http_answer a;
+	char series[96];
 	double n = -1;
 
+	snprintf(series, sizeof(series), "archaic_events_lost_total{stage=\"%s\"} ", stage);
 	http("GET", "http://127.0.0.1:8006/metrics", NULL, NULL, &a);
-	const char *at = strstr(a.body, "archaic_events_lost_total{stage=\"ticks_late\"} ");
+	const char *at = strstr(a.body, series);
 	if (at)
 		n = strtod(strchr(at, '}') + 1, NULL);
 	http_release(&a);
@@ -292,7 +294,7 @@ static double late_ticks(void)
 static void test_live_fifty_listeners_delay_nothing(void **state)
 {
 	int fds[LISTENERS];
-	double before = late_ticks();
+	double before = lost("ticks_late");
 
 	(void)state;
 	need_scene();
@@ -307,11 +309,42 @@ static void test_live_fifty_listeners_delay_nothing(void **state)
 				fail_msg("listener %zu hears nothing", i);
 		}
 	/* On a busy machine a tick is late now and then; fifty listeners add no more than that. */
-	double late = late_ticks() - before;
+	double late = lost("ticks_late") - before;
 	print_message("%d listeners: %.0f late ticks\n", LISTENERS, late);
 	assert_true(late <= 3);
 	for (size_t i = 0; i < LISTENERS; i++)
 		close(fds[i]);
+}
+
+/* A flood of requests is answered, and not all of it written down: what is left out is counted. */
+static void test_live_audit_is_bounded(void **state)
+{
+	CLEANUP(json_freep) cJSON *audit = NULL;
+	const cJSON *item;
+	uint64_t start = clock_mono_ns();
+	size_t written = 0;
+
+	(void)state;
+	need_scene();
+	double before = lost("audit_requests");
+	assert_true(before >= 0);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(http_status("DELETE",
+					     "http://127.0.0.1:8080/v1/faults?service=payment",
+					     NULL, ours),
+				 200);
+	double left_out = lost("audit_requests") - before;
+	double took_s = (double)(clock_mono_ns() - start) / 1e9;
+	assert_int_equal(scene_api(&scene, "GET", "/v1/audit?limit=500", NULL, &audit), 200);
+	cJSON_ArrayForEach(item, cJSON_GetObjectItem(audit, "items")) {
+		const cJSON *data = cJSON_GetObjectItem(item, "data");
+		const char *query = json_str(data, "query");
+		written += query && !strcmp(query, "service=payment");
+	}
+	print_message("200 in %.1f s: %zu written, %.0f left out\n", took_s, written, left_out);
+	assert_true((double)written + left_out == 200);
+	/* A burst of 60, and two a second. */
+	assert_true((double)written <= 60 + 2 * took_s + 1);
 }
 
 /* ---- load */
@@ -371,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_live_fault_is_seen_at_once_and_in_the_history),
 		cmocka_unit_test(test_live_catches_up),
 		cmocka_unit_test(test_live_fifty_listeners_delay_nothing),
+		cmocka_unit_test(test_live_audit_is_bounded),
 		cmocka_unit_test(test_live_load_runs_and_stops),
 		cmocka_unit_test(test_live_leaves_in_order),
 	};
