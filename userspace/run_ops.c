@@ -124,6 +124,26 @@ static int op_detach(void *ctx, const struct caller *who, const char *name, stru
 	return 0;
 }
 
+static int op_accept(void *ctx, const struct caller *who, const char *name, cJSON **ret,
+		     struct problem *p)
+{
+	struct daemon *d = ctx;
+	LOCKED(d);
+
+	const struct service *s = ops_service(d, name, p);
+	if (!s)
+		return -ENOENT;
+	const struct verdict *v = view_verdict(d, s->id);
+	if (!v || !v->anomalous)
+		return problem_set(p, 409, "%s is not anomalous: there is nothing to accept",
+				   s->name);
+	int err = detector_accept(d->detector, s->id);
+	if (err)
+		return err;
+	log_info("%s accepts what %s does now as its normal", ops_who(who), s->name);
+	return ops_give(view_service(d, s), ret);
+}
+
 static int op_graph(void *ctx, cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
@@ -330,6 +350,7 @@ const struct control_ops daemon_ops = {
 	.service = op_service,
 	.attach = op_attach,
 	.detach = op_detach,
+	.accept = op_accept,
 	.graph = op_graph,
 	.scores = op_scores,
 	.requests = op_requests,

@@ -41,6 +41,8 @@ static const struct {
 	{ "GET", "/v1/incidents/i-9999", NULL, 404, NULL },
 	{ "GET", "/v1/incidents/i-0001%0d%0aX", NULL, 404, NULL },
 	{ "GET", "/v1/incidents/i-9999/report", NULL, 404, NULL },
+	{ "POST", "/v1/services/nobody/accept", NULL, 404, NULL },
+	{ "GET", "/v1/services/db/accept", NULL, 405, NULL },
 	{ "POST", "/v1/incidents/i-9999/approve", NULL, 404, NULL },
 	{ "POST", "/v1/incidents/i-9999/reject", NULL, 404, NULL },
 	{ "GET", "/v1/faults/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL,
@@ -172,8 +174,8 @@ static void test_router_refuses_bad_input(void **state)
 				 buf_str(&reply.body));
 		assert_problem(what, bad[i].parameter);
 	}
-	/* Two detach and one disarm_all reached the fake and were refused there. */
-	assert_int_equal(fake.calls, 3);
+	/* Two detach, one accept and one disarm_all reached the fake and were refused there. */
+	assert_int_equal(fake.calls, 4);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, router_setup, router_teardown)

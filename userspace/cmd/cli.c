@@ -59,9 +59,11 @@ static const struct cli_command commands[] = {
 	  .examples = "  archaic-ebpf faults\n"
 		      "  archaic-ebpf faults types\n"
 		      "  archaic-ebpf faults --all --json\n" },
-	{ "services", "[NAME]", "what is watched, and how it is", 0, 1, .run = cmd_services,
+	{ "services", "[NAME [accept]]", "what is watched, and how it is; take it for normal", 0, 2,
+	  .run = cmd_services,
 	  .examples = "  archaic-ebpf services\n"
-		      "  archaic-ebpf services db --json\n" },
+		      "  archaic-ebpf services db --json\n"
+		      "  archaic-ebpf services db accept        # an anomaly that is no trouble\n" },
 	{ "incidents", "[ID | approve ID | reject ID | report ID]",
 	  "what happened, why, and what was done", 0, 2, .run = cmd_incidents,
 	  .options =

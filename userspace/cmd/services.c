@@ -63,10 +63,32 @@ static void print_services(struct cli *c, const cJSON *list, bool one)
 		cli_say(c, "%s\n", why);
 }
 
+/* An operator's word: what it does now is its normal. */
+static int accept_level(struct cli *c, const char *name)
+{
+	CLEANUP(json_freep) cJSON *json = NULL;
+	char target[300];
+
+	if (strcmp(c->args[1], "accept") != 0)
+		return cli_complain(c, CLI_USAGE, "%s is not known here; it must be accept",
+				    c->args[1]);
+	snprintf(target, sizeof(target), "/v1/services/%s/accept", name);
+	int status = cli_call(c, "POST", target, NULL, &json);
+	if (status || cli_show(c, json))
+		return status;
+	cli_say(c,
+		"what %s does now is its normal from here on; the anomaly ends with the next tick\n",
+		c->args[0]);
+	return CLI_DONE;
+}
+
 int cmd_services(struct cli *c)
 {
 	CLEANUP(json_freep) cJSON *json = NULL;
 	char name[256], target[300] = "/v1/services";
+
+	if (c->nr_args == 2)
+		return accept_level(c, cli_escape(c->args[0], name, sizeof(name)));
 
 	if (c->nr_args)
 		snprintf(target, sizeof(target), "/v1/services/%s",

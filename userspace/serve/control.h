@@ -122,6 +122,9 @@ struct control_ops {
 	int (*attach)(void *ctx, const struct caller *who, const struct control_attach *what,
 		      cJSON **ret, struct problem *p);
 	int (*detach)(void *ctx, const struct caller *who, const char *name, struct problem *p);
+	/* What it does now is its normal from here on. Answers the service. 409: it is not anomalous. */
+	int (*accept)(void *ctx, const struct caller *who, const char *name, cJSON **ret,
+		      struct problem *p);
 
 	int (*graph)(void *ctx, cJSON **ret, struct problem *p);
 	int (*scores)(void *ctx, cJSON **ret, struct problem *p);

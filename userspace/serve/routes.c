@@ -101,6 +101,7 @@ static const struct route routes[] = {
 	  .fields = LIST("name", "port", "pid", "cgroup", "supervised"), .handler = route_attach },
 	{ "GET", "/v1/services/{name}", SOCKET | DETECTOR | PAGES, .handler = route_service },
 	{ "DELETE", "/v1/services/{name}", SOCKET, .handler = route_detach },
+	{ "POST", "/v1/services/{name}/accept", SOCKET, .handler = route_accept },
 	{ "GET", "/v1/graph", SOCKET | DETECTOR | PAGES, .handler = route_graph },
 	{ "GET", "/v1/scores", SOCKET | DETECTOR | DASHBOARD, .handler = route_scores },
 	{ "GET", "/v1/requests", SOCKET | DETECTOR | PAGES,

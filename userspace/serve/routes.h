@@ -15,6 +15,7 @@ int route_services(struct exchange *x);
 int route_service(struct exchange *x);
 int route_attach(struct exchange *x);
 int route_detach(struct exchange *x);
+int route_accept(struct exchange *x);
 int route_graph(struct exchange *x);
 int route_scores(struct exchange *x);
 int route_requests(struct exchange *x);

@@ -105,6 +105,20 @@ int route_detach(struct exchange *x)
 	return err;
 }
 
+int route_accept(struct exchange *x)
+{
+	const char *name;
+	cJSON *json;
+	int err = exchange_may_act(x, NULL) ?: exchange_service(x, x->args[0], &name);
+
+	if (err)
+		return err;
+	if (!x->ops->accept)
+		return exchange_missing(x);
+	return x->ops->accept(x->ctx, &x->caller, name, &json, &x->problem) ?:
+		exchange_json(x, 200, json);
+}
+
 int route_graph(struct exchange *x)
 {
 	cJSON *json;
