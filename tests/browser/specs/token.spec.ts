@@ -7,8 +7,8 @@ test.use({options: ['--chaos-token-file', process.env['ARCHAIC_TOKEN_FILE'] ?? '
 
 test('the page asks for it, and takes it from the fragment', async ({browser, phone}) => {
 	await phone.goto('/');
-	await expect(phone.getByText('A token is needed')).toBeVisible();
-	await look(browser, 'chaos-token', CHAOS, (page) => expect(page.getByText('A token is needed')).toBeVisible());
+	await expect(phone.getByRole('heading', {name: 'A token is needed'})).toBeVisible();
+	await look(browser, 'chaos-token', CHAOS, (page) => expect(page.getByRole('heading', {name: 'A token is needed'})).toBeVisible());
 	await phone.goto(`/#token=${process.env['ARCHAIC_TOKEN']}`);
 	await phone.reload();
 	await expect(phone.locator('#service')).toBeVisible();

@@ -7,7 +7,7 @@
 import {effect, signal} from '@preact/signals';
 import {get, query} from '../shared/api.ts';
 import type {Series, Service} from '../shared/types.ts';
-import {services} from './store.ts';
+import {loaded, services} from './store.ts';
 import {page, span_s, to_s} from './view.ts';
 
 const SERVICES_MAX = 200;
@@ -70,7 +70,7 @@ export function start_past(): void {
 		const mine = ++turn;
 		const to = to_s.value;
 		const from = to - span_s.value;
-		if (!to || page.value !== 'overview')
+		if (!to || page.value !== 'overview' || !loaded.value)
 			return;
 		past.value = {services: past.peek().services, says: ''};
 		setTimeout(() => {
