@@ -251,7 +251,7 @@ setup: ## install the Debian packages that everything here needs (root)
 # Minutes each: they play whole incidents in real time.
 SLOW_BIN := $(B)/tests/host/test_scenes $(B)/tests/host/test_daemon_remedy
 T ?= $(TEST_BIN) $(BLIND_BIN)
-test: all bpf-arm64 $(T) ## run all tests (T=build/tests/unit/test_text for one); root for most
+test: all $(if $(NPM),web) bpf-arm64 $(T) ## run all tests (T=build/tests/unit/test_text for one); root for most
 	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log $(T)
 
 KERNEL ?= 5.10 6.1 6.12 7.2

@@ -65,6 +65,21 @@ export function overlapping(page: Page): Promise<string[]> {
 				if (w > 2 && h > 2)
 					bad.push(`"${(a.textContent ?? '').slice(0, 30)}" lies on "${(b.textContent ?? '').slice(0, 30)}" by ${w.toFixed(0)}x${h.toFixed(0)}`);
 			}
+		/* Within a node of the map, and out of it. */
+		for (const node of document.querySelectorAll('.node')) {
+			const texts = [...node.querySelectorAll('text')];
+			const frame = (node.querySelector('.box') ?? node).getBoundingClientRect();
+			texts.forEach((a, i) => {
+				const p = a.getBoundingClientRect();
+				if (p.right > frame.right + 1)
+					bad.push(`"${a.textContent}" runs out of its node`);
+				for (const b of texts.slice(i + 1)) {
+					const q = b.getBoundingClientRect();
+					if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 2)
+						bad.push(`"${a.textContent}" lies on "${b.textContent}"`);
+				}
+			});
+		}
 		return bad.slice(0, 20);
 	});
 }

@@ -40,7 +40,7 @@ export function api(method: string, path: string, body?: unknown): Promise<Reply
 				method,
 				path,
 				headers: {Host: 'localhost', ...(text ? {'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text)} : {})},
-				timeout: 10_000,
+				timeout: 30_000,
 			},
 			(res) => {
 				let got = '';

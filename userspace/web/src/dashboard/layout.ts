@@ -11,10 +11,9 @@ import {graphlib, layout as dagre} from '@dagrejs/dagre';
 import type {Edge, Service} from '../shared/types.ts';
 
 export const NODES_MAX = 40;
-export const NODE_H = 72;
 const LABEL_H = 18;
-/* Of nodes and of edges' labels, left to right and top down. */
-export const WIDTHS = {across: {node: 196, label: 92}, down: {node: 136, label: 48}} as const;
+/* Of nodes and of edges' labels, left to right and top down: narrow nodes have a line more. */
+export const SIZES = {across: {node: 196, height: 72, label: 92}, down: {node: 136, height: 92, label: 48}} as const;
 
 export interface Point {
 	x: number;
@@ -75,10 +74,10 @@ export function place(f: Folded, down: boolean): Placed {
 	const g = new graphlib.Graph({directed: true});
 	g.setGraph({rankdir: down ? 'TB' : 'LR', nodesep: down ? 10 : 20, ranksep: down ? 30 : 36, marginx: down ? 4 : 12, marginy: 8});
 	g.setDefaultEdgeLabel(() => ({}));
-	const width = down ? WIDTHS.down : WIDTHS.across;
-	[...f.names].sort().forEach((name) => g.setNode(name, {width: width.node, height: NODE_H}));
+	const size_of = down ? SIZES.down : SIZES.across;
+	[...f.names].sort().forEach((name) => g.setNode(name, {width: size_of.node, height: size_of.height}));
 	for (const e of f.edges)
-		g.setEdge(e.client, e.server, {width: width.label, height: LABEL_H, labelpos: 'c'});
+		g.setEdge(e.client, e.server, {width: size_of.label, height: LABEL_H, labelpos: 'c'});
 	dagre(g);
 	const size = g.graph() as {width?: number; height?: number};
 	const at = (v: unknown): Point => {

@@ -9,7 +9,7 @@ import {useEffect, useMemo, useRef} from 'preact/hooks';
 import {ms, percent, rate} from '../shared/format.ts';
 import {tame} from '../shared/text.tsx';
 import type {Edge, Service} from '../shared/types.ts';
-import {curve, fold, NODE_H, nearest, place, type Placed, type Point, structure, WIDTHS} from './layout.ts';
+import {curve, fold, nearest, place, type Placed, type Point, SIZES, structure} from './layout.ts';
 import {past} from './past.ts';
 import {edges, services, sick} from './store.ts';
 import {ERRORS_BAD, words_of} from './state.ts';
@@ -36,7 +36,7 @@ function fit(p: Placed, width: number, height: number): Sight {
 /* Its own text is its name to a screen reader. */
 function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at: Point; down: boolean; on: NodeEvents}) {
 	const way = down ? 'down' : 'across';
-	const wide = WIDTHS[way].node;
+	const {node: wide, height: high} = SIZES[way];
 	/* Of the past only the numbers are known. */
 	const words = s && live.value ? words_of(s) : [];
 	const kind = words[0]?.kind ?? (s ? 'well' : 'outside');
@@ -45,7 +45,7 @@ function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at
 	return (
 		<g
 			class={`node ${kind}${selected.value === name ? ' selected' : ''}`}
-			transform={`translate(${at.x - wide / 2} ${at.y - NODE_H / 2})`}
+			transform={`translate(${at.x - wide / 2} ${at.y - high / 2})`}
 			role="button"
 			tabindex={0}
 			aria-pressed={selected.value === name}
@@ -53,8 +53,8 @@ function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at
 			onKeyDown={(e) => on.key(e, name)}
 			onPointerDown={(e) => on.grab(e, name)}
 		>
-			<rect width={wide} height={NODE_H} rx="8" class="box" />
-			{hurt && <rect width={wide} height={NODE_H} rx="8" fill="url(#hatch)" class="hurt" />}
+			<rect width={wide} height={high} rx="8" class="box" />
+			{hurt && <rect width={wide} height={high} rx="8" fill="url(#hatch)" class="hurt" />}
 			<text x="12" y="22" class="who">{tame(name, CHARS[way])} </text>
 			<text x="12" y="42">{numbers} </text>
 			{s && (
@@ -62,7 +62,7 @@ function Node({name, s, at, down, on}: {name: string; s: Service | undefined; at
 					{words[0] ? `${words[0].glyph} ${words[0].text} ` : `p99 ${ms(s.latency_ms?.p99)}`}
 				</text>
 			)}
-			{s && words[0] && <text x={wide - 12} y="62" text-anchor="end" class="soft">{down ? '' : 'p99 '}{ms(s.latency_ms?.p99)}</text>}
+			{s && words[0] && <text x={down ? 12 : wide - 12} y={down ? 82 : 62} text-anchor={down ? 'start' : 'end'} class="soft">p99 {ms(s.latency_ms?.p99)}</text>}
 			{words.slice(1, 4).map((w, i) => (
 				<text key={w.text} x={wide - 12 - i * 16} y="22" text-anchor="end" class={`mark ${w.kind}`}>{w.glyph}</text>
 			))}
@@ -99,8 +99,8 @@ function Wire({e, points, label, labelled, down}: {e: Edge; points: readonly Poi
 /** What a person moved stays where it was put; its edges become plain curves. */
 function straight(a: Point, b: Point, down: boolean): Point[] {
 	const [from, to] = down
-		? [{x: a.x, y: a.y + NODE_H / 2}, {x: b.x, y: b.y - NODE_H / 2}]
-		: [{x: a.x + WIDTHS.across.node / 2, y: a.y}, {x: b.x - WIDTHS.across.node / 2, y: b.y}];
+		? [{x: a.x, y: a.y + SIZES.down.height / 2}, {x: b.x, y: b.y - SIZES.down.height / 2}]
+		: [{x: a.x + SIZES.across.node / 2, y: a.y}, {x: b.x - SIZES.across.node / 2, y: b.y}];
 	const bend = down ? [{x: from.x, y: (from.y + to.y) / 2}, {x: to.x, y: (from.y + to.y) / 2}] : [{x: (from.x + to.x) / 2, y: from.y}, {x: (from.x + to.x) / 2, y: to.y}];
 	return [from, ...bend, to];
 }
