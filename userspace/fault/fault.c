@@ -368,6 +368,22 @@ void faults_observed(struct faults *f, uint32_t service_id, uint64_t requests)
 
 /* ---- the tick */
 
+/*
+ * The rule stands and the queue sees nothing of what the programs see: somebody removed it. Unless the
+ * holder had no turn since then: on a busy machine it may wait for half a second.
+ */
+static bool queue_is_blind(struct armed *a, uint64_t now_boot_ns)
+{
+	if (!a->queue.page || a->f.touched_requests < FAULT_CANARY_REQUESTS ||
+	    atomic_load(&a->queue.page->seen)) {
+		a->unseen_ns = 0;
+		return false;
+	}
+	if (!a->unseen_ns)
+		a->unseen_ns = now_boot_ns;
+	return atomic_load(&a->queue.page->alive_ns) >= a->unseen_ns + 2 * NFQUEUE_TURN_NS;
+}
+
 /* Why this fault is no good any more; NULL: it is. */
 static const char *broken(struct faults *f, struct armed *a, uint64_t now_boot_ns)
 {
@@ -375,9 +391,7 @@ static const char *broken(struct faults *f, struct armed *a, uint64_t now_boot_n
 		return "its lease was lost: the daemon did not run for more than 2 s";
 	if (a->queue.page && !nfqueue_alive(&a->queue, now_boot_ns))
 		return "the process that held the packets is gone";
-	/* The rule stands and the queue sees nothing of what the programs see: somebody removed it. */
-	if (a->queue.page && a->f.touched_requests >= FAULT_CANARY_REQUESTS &&
-	    !atomic_load(&a->queue.page->seen))
+	if (queue_is_blind(a, now_boot_ns))
 		return "its netfilter rule catches nothing: somebody removed it";
 	if (a->f.req.type != FAULT_CPU && a->has_observed && !a->f.seen_packets &&
 	    a->observed - a->observed_first >= FAULT_CANARY_REQUESTS)

@@ -48,6 +48,7 @@ struct armed {
 	size_t nr_made;
 	uint64_t observed_first, observed; /* requests, as the observer counts them */
 	bool has_observed;
+	uint64_t unseen_ns; /* since when its queue has seen nothing of what its programs saw; 0: not so */
 };
 
 struct faults {
