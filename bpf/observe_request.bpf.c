@@ -43,6 +43,9 @@ char LICENSE[] SEC("license") = "GPL";
 #define PARSE_STASHED_REQUESTS 3
 #define PARSE_STASHED_RESPONSES 4
 
+#define STASHED_STEPS \
+	12 /* such segments are rare, and the verifier has two kinds of memory to follow */
+
 #define PARSERS(name, ...)                                \
 	struct {                                          \
 		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);    \
@@ -73,9 +76,10 @@ static __always_inline __u64 packet_time(struct __sk_buff *skb, bool egress)
 }
 
 /* false: the segment holds more than one program may read. */
-static __always_inline bool conn_requests(struct conn *c, const struct http_bytes *b, __u64 now)
+static __always_inline bool conn_requests(struct conn *c, const struct http_bytes *b, __u64 now,
+					  int steps)
 {
-	_Pragma("clang loop unroll(disable)") for (int i = 0; i < HTTP_STEPS; i++)
+	_Pragma("clang loop unroll(disable)") for (int i = 0; i < steps; i++)
 	{
 		__u32 ev = http_step_in(&c->requests, b, false, now);
 
@@ -87,9 +91,10 @@ static __always_inline bool conn_requests(struct conn *c, const struct http_byte
 	return false;
 }
 
-static __always_inline bool conn_responses(struct conn *c, const struct http_bytes *b, __u64 now)
+static __always_inline bool conn_responses(struct conn *c, const struct http_bytes *b, __u64 now,
+					   int steps)
 {
-	_Pragma("clang loop unroll(disable)") for (int i = 0; i < HTTP_STEPS; i++)
+	_Pragma("clang loop unroll(disable)") for (int i = 0; i < steps; i++)
 	{
 		__u32 ev = http_step_in(&c->responses, b, true, now);
 
@@ -292,7 +297,8 @@ static __always_inline int parse(struct __sk_buff *skb, bool egress, bool respon
 
 	__u64 now = packet_time(skb, egress);
 
-	if (!(response ? conn_responses(c, &b, now) : conn_requests(c, &b, now))) {
+	if (!(response ? conn_responses(c, &b, now, HTTP_STEPS) :
+			 conn_requests(c, &b, now, HTTP_STEPS))) {
 		go_parse(skb, egress, response);
 		give_up(c, response);
 	}
@@ -350,7 +356,8 @@ static __always_inline int parse_stashed(struct __sk_buff *skb, bool response)
 		__u64 now = bpf_ktime_get_ns();
 
 		b.copy = st->data;
-		if (!(response ? conn_responses(c, &b, now) : conn_requests(c, &b, now))) {
+		if (!(response ? conn_responses(c, &b, now, STASHED_STEPS) :
+				 conn_requests(c, &b, now, STASHED_STEPS))) {
 			go_stashed(skb, response);
 			give_up(c, response);
 		}
@@ -443,7 +450,7 @@ int in_parked(struct __sk_buff *skb)
 		return 1;
 	peer_of(skb, &p, true, &key);
 	at = bpf_map_lookup_elem(&parked, &key);
-	if (at && !conn_requests(&at->conn, &b, bpf_ktime_get_ns())) {
+	if (at && !conn_requests(&at->conn, &b, bpf_ktime_get_ns(), HTTP_STEPS)) {
 		bpf_tail_call(skb, &parse_in, PARSE_PARKED);
 		give_up(&at->conn, false);
 	}

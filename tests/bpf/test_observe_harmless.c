@@ -26,16 +26,29 @@
 #define VERIFIED_MAX 500000
 
 static const __u32 looks_only[] = {
-	BPF_FUNC_map_lookup_elem, BPF_FUNC_map_update_elem,
-	BPF_FUNC_map_delete_elem, BPF_FUNC_ktime_get_ns,
-	BPF_FUNC_get_prandom_u32, BPF_FUNC_get_smp_processor_id,
-	BPF_FUNC_tail_call,       BPF_FUNC_get_current_pid_tgid,
-	BPF_FUNC_skb_load_bytes,  BPF_FUNC_get_socket_cookie,
-	BPF_FUNC_skb_cgroup_id,   BPF_FUNC_sk_fullsock,
-	BPF_FUNC_tcp_sock,        BPF_FUNC_skc_to_tcp_sock,
-	BPF_FUNC_sk_storage_get,  BPF_FUNC_probe_read_kernel,
-	BPF_FUNC_ringbuf_reserve, BPF_FUNC_ringbuf_submit,
-	BPF_FUNC_ringbuf_discard, BPF_FUNC_seq_write,
+	BPF_FUNC_map_lookup_elem,
+	BPF_FUNC_map_update_elem,
+	BPF_FUNC_map_delete_elem,
+	BPF_FUNC_ktime_get_ns,
+	BPF_FUNC_get_prandom_u32,
+	BPF_FUNC_get_smp_processor_id,
+	BPF_FUNC_tail_call,
+	BPF_FUNC_get_current_pid_tgid,
+	BPF_FUNC_skb_load_bytes,
+	BPF_FUNC_get_socket_cookie,
+	BPF_FUNC_skb_cgroup_id,
+	BPF_FUNC_sk_fullsock,
+	BPF_FUNC_tcp_sock,
+	BPF_FUNC_skc_to_tcp_sock,
+	BPF_FUNC_sk_storage_get,
+	BPF_FUNC_probe_read_kernel,
+	BPF_FUNC_ringbuf_reserve,
+	BPF_FUNC_ringbuf_submit,
+	BPF_FUNC_ringbuf_discard,
+	BPF_FUNC_seq_write,
+	/* In a map's value, around three instructions; the verifier sees that it is let go. */
+	BPF_FUNC_spin_lock,
+	BPF_FUNC_spin_unlock,
 };
 
 static const enum bpf_map_type own_memory[] = {
