@@ -222,10 +222,13 @@ static void test_daemon_observe_plans_and_does_nothing(void **state)
 {
 	(void)state;
 	const char *observe[] = { "mode", "observe", NULL },
-		   *suggest[] = { "mode", "suggest", NULL }, *says;
+		   *suggest[] = { "mode", "suggest", NULL },
+		   *accept[] = { "services", "db", "accept", NULL }, *says;
 	struct story s;
 	need_calm();
 
+	assert_int_equal(scene_cli(&scene, accept, &says), 1);
+	assert_non_null(strstr(says, "db is not anomalous"));
 	assert_int_equal(scene_cli(&scene, observe, &says), 0);
 	hurt_db(&s);
 	wait_story(&s, NULL, 30000);
@@ -239,6 +242,10 @@ static void test_daemon_observe_plans_and_does_nothing(void **state)
 	assert_true(nr_actions(&s) == 0);
 	assert_true(is_armed());
 	release_story(&s);
+
+	/* An operator's word takes it for normal, whatever we think of it. */
+	assert_int_equal(scene_cli(&scene, accept, &says), 0);
+	assert_non_null(strstr(says, "is its normal from here on"));
 	assert_int_equal(scene_cli(&scene, suggest, &says), 0);
 }
 
