@@ -312,8 +312,8 @@ static void test_fault_timeout_holds_many_at_once(void **state)
 	}
 	print_message("%zu at once: the last came %.0f ms after it was asked\n", ARRAY_SIZE(fds),
 		      (double)(last - sent[ARRAY_SIZE(fds) - 1]) / 1e6);
-	/* One after the other would be minutes. */
-	assert_true(last - sent[ARRAY_SIZE(fds) - 1] < 10 * delay_ns);
+	/* One after the other would be five minutes; in emulation this process alone takes some 8 s. */
+	assert_true(last - sent[ARRAY_SIZE(fds) - 1] < 30 * delay_ns);
 	f = fault_rig_look(r, f.id);
 	assert_int_equal(f.touched_requests, ARRAY_SIZE(fds));
 	faults_stats(r->faults, &stats);
