@@ -101,7 +101,8 @@ static void test_models_outlive_the_daemon(void **state)
 	begin(&next, 32);
 	models_load(d);
 	assert_true(logged("the baselines were saved 0.0 hours ago and are used again"));
-	assert_true(logged("the diagnosis's usual figures were saved 0.0 hours ago and are used again"));
+	assert_true(logged(
+		"the diagnosis's usual figures were saved 0.0 hours ago and are used again"));
 	ticks(&next, 45);
 	assert_true(detector_warm(next.detector));
 	assert_true(diagnoser_warm(next.diagnoser));

@@ -61,9 +61,10 @@ static const struct cli_command commands[] = {
 		      "  archaic-ebpf faults --all --json\n" },
 	{ "services", "[NAME [accept]]", "what is watched, and how it is; take it for normal", 0, 2,
 	  .run = cmd_services,
-	  .examples = "  archaic-ebpf services\n"
-		      "  archaic-ebpf services db --json\n"
-		      "  archaic-ebpf services db accept        # an anomaly that is no trouble\n" },
+	  .examples =
+		  "  archaic-ebpf services\n"
+		  "  archaic-ebpf services db --json\n"
+		  "  archaic-ebpf services db accept        # an anomaly that is no trouble\n" },
 	{ "incidents", "[ID | approve ID | reject ID | report ID]",
 	  "what happened, why, and what was done", 0, 2, .run = cmd_incidents,
 	  .options =
