@@ -76,6 +76,7 @@ struct {
 } parked SEC(".maps");
 
 static const struct parked_conn no_conn;
+static const struct parked_conn fresh_conn = { .conn.fresh = 1 };
 
 static __always_inline __u32 service_of_port(__u32 netns, __u16 port)
 {
@@ -234,20 +235,27 @@ static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_s
 		if (from && !parked_fits(&from->conn, sk))
 			from = NULL;
 	}
+	/* What a connection begins with has to be there at once: another CPU may see it. */
+	bool fresh = !from && conn_is_fresh(sk, p, egress);
+
 	/* Linux before 5.17 takes no pointer here that may be NULL. */
 	if (from)
 		c = bpf_sk_storage_get(&conns, sk, from, BPF_SK_STORAGE_GET_F_CREATE);
+	else if (fresh)
+		c = bpf_sk_storage_get(&conns, sk, (void *)&fresh_conn,
+				       BPF_SK_STORAGE_GET_F_CREATE);
 	else
 		c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (c && from) {
+		bpf_map_delete_elem(&parked, &key);
+		ADD(stats.listener_adopted, 1);
+	}
+	/* Of two CPUs that make it at once, one gets nothing. */
+	if (!c)
+		c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	if (!c) {
 		ADD(stats.storage_nomem, 1);
 		return NULL;
-	}
-	if (from) {
-		bpf_map_delete_elem(&parked, &key);
-		ADD(stats.listener_adopted, 1);
-	} else {
-		c->fresh = conn_is_fresh(sk, p, egress);
 	}
 	role_set(c, &r, epoch);
 	return c;
