@@ -296,8 +296,10 @@ static void test_tool_keeps_a_rate(void **state)
 		out,
 		"\"service\":\"auth\",\"method\":\"POST\",\"path\":\"/signup\",\"status\":201"));
 	CLEANUP(json_freep) cJSON *j = summary();
-	/* Never above it; slots lost on a busy machine are not made up for. */
-	assert_true(json_num(j, "requests", 0) <= 161 + 4);
+	/* Never above it, journeys that are walked to their end included; slots lost on a busy machine are not made up for. */
+	double elapsed_s = json_num(j, "elapsed_s", 0);
+	assert_true(elapsed_s >= 4 && elapsed_s < 40);
+	assert_true(json_num(j, "requests", 0) <= 40 * (elapsed_s + 0.05) + 1); /* told to .1 s */
 	assert_true(json_num(j, "requests", 0) >= 8);
 }
 
