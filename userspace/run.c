@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "kernel/probe.h"
+#include "run_export.h"
 #include "run_live.h"
 #include "run_pages.h"
 
@@ -259,6 +260,7 @@ static int open_loop(struct daemon *d)
 static void close_all(struct daemon *d)
 {
 	server_stop(d->server);
+	trace_export_close(d);
 	live_close(d);
 	worker_stop(d);
 	engine_free(d->engine);
@@ -301,7 +303,7 @@ static int open_all(struct daemon *d)
 	}
 	attach_configured(d);
 	daemon_scan(d, clock_mono_ns());
-	err = open_loop(d) ?: worker_start(d);
+	err = open_loop(d) ?: worker_start(d) ?: trace_export_open(d);
 	if (err < 0) {
 		log_error("cannot start: %s", strerror(-err));
 		return err;

@@ -38,6 +38,7 @@
 
 struct daemon;
 struct live;
+struct traces;
 
 /* One thread that does what is slow, in the order given. */
 struct worker {
@@ -69,6 +70,7 @@ struct daemon {
 	struct engine *engine;
 	struct llm *llm;
 	struct server *server;
+	struct traces *traces; /* NULL: no receiver is configured; see run_export.h */
 	struct worker worker;
 	struct executor executor;
 

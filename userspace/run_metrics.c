@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "discover/workload.h"
+#include "run_export.h"
 #include "run_live.h"
 
 #define EXEMPLARS_MAX 512 /* requests that are looked at, newest first */
@@ -359,6 +360,7 @@ int view_metrics(struct daemon *d, struct metrics *m)
 	add_operator(&x);
 	add_losses(&x);
 	add_api(&x);
+	trace_export_metrics(d, m);
 	metrics_add(m, METRIC_BUILD_INFO, METRIC_LABELS(ARCHAIC_VERSION), 1);
 	return metrics_add(m, METRIC_DEGRADATION, METRIC_LABELS(), view_degradation(d));
 }

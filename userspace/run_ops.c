@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "run_export.h"
 #include "run_live.h"
 #include "run_ops.h"
 #include "serve/doctor.h"
@@ -326,13 +327,14 @@ static int op_doctor(void *ctx, cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
 	struct faults_config c;
-	char model[400];
+	char model[400], traces[640];
 
 	(void)p;
 	run_faults_config(d->config, &c);
 	run_model_says(d->config, model, sizeof(model));
+	trace_export_says(d->config, traces, sizeof(traces));
 	return doctor_report(d->observer ? observer_can(d->observer) : NULL, d->observer_lack, &c,
-			     model, ret);
+			     model, traces, ret);
 }
 
 static int op_metrics(void *ctx, struct metrics *m)

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "run_export.h"
 #include "run_live.h"
 
 #define SCAN_NS NSEC_PER_SEC
@@ -46,7 +47,10 @@ void daemon_scan(struct daemon *d, uint64_t now_ns)
 
 static void on_request(void *ctx, const struct abi_request *r)
 {
-	requests_add(((struct daemon *)ctx)->requests, r);
+	struct daemon *d = ctx;
+
+	requests_add(d->requests, r);
+	trace_export_request(d);
 }
 
 /* The counters of one tick; an empty tick where this kernel gives none. */

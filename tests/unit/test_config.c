@@ -198,8 +198,12 @@ static void test_config_precedence(void **state)
 	static const char text[] = "[daemon]\nmode = observe\n[observe]\ntick = 2s\nslow = 2s\n"
 				   "[prometheus]\nurl = http://file\n";
 	char env_config[64];
-	const char *env[] = { env_config, "ARCHAIC_TICK=3s", "ARCHAIC_SLOW=3s",
-			      "PROMETHEUS_URL=http://env", NULL };
+	const char *env[] = { env_config,
+			      "ARCHAIC_TICK=3s",
+			      "ARCHAIC_SLOW=3s",
+			      "PROMETHEUS_URL=http://env",
+			      "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318",
+			      NULL };
 	const char *argv[] = { "--slow=4s", "--no-discover", "--faults-enabled", "--port-operator",
 			       "9005" };
 
@@ -217,6 +221,7 @@ static void test_config_precedence(void **state)
 	assert_true(c.observe.tick_ns == 3 * NSEC_PER_SEC);   /* environment over file */
 	assert_true(c.observe.slow_ns == 4 * NSEC_PER_SEC);   /* command line over both */
 	assert_string_equal(c.prometheus.url, "http://env");
+	assert_string_equal(c.otlp.endpoint, "http://collector:4318");
 	assert_false(c.observe.discover);
 	assert_true(c.faults.enabled);
 	assert_int_equal(c.ports.operator_port, 9005);
@@ -268,6 +273,7 @@ static void test_config_checks_the_whole(void **state)
 		{ { "--namespace=a b", "--tick=1s" }, "namespace is a b" },
 		{ { "--shadow=300", "--baseline=200" }, "shadow is 300" },
 		{ { "--prometheus-url=ftp://x", "--tick=1s" }, "an http:// or https:// URL" },
+		{ { "--otlp-endpoint=collector:4318", "--tick=1s" }, "an http:// or https:// URL" },
 	};
 	static char long_dir[160] = "--run-dir=/";
 

@@ -68,6 +68,11 @@ static void test_requests_empty(void **state)
 	assert_non_null(q);
 	assert_int_equal(each(q, (struct requests_filter){ 0 }, 10, &s), 0);
 	assert_int_equal(s.nr, 0);
+	assert_null(requests_newest(q));
+	for (uint32_t i = 1; i <= 5; i++) {
+		add(q, i, 0, 0);
+		assert_int_equal(requests_newest(q)->server, i);
+	}
 }
 
 static void test_requests_copies_all_fields(void **state)
@@ -240,17 +245,21 @@ static void test_requests_traceparent(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *raw, *id;
+		const char *raw, *id, *parent;
 	} cases[] = {
 		{ "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-		  "0af7651916cd43dd8448eb211c80319c" },
-		{ "550e8400-e29b-41d4-a716-446655440000", "550e8400-e29b-41d4-a716-446655440000" },
+		  "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331" },
+		{ "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333X-01",
+		  "0af7651916cd43dd8448eb211c80319c", NULL },
+		{ "550e8400-e29b-41d4-a716-446655440000", "550e8400-e29b-41d4-a716-446655440000",
+		  NULL },
 		/* As long as one, and none. */
 		{ "00-0af7651916cd43dd8448eb211c80319X-b7ad6b7169203331-01",
-		  "00-0af7651916cd43dd8448eb211c80319X-b7ad6b7169203331-01" },
+		  "00-0af7651916cd43dd8448eb211c80319X-b7ad6b7169203331-01", NULL },
 		{ "0123456789012345678901234567890123456789012345678901234",
-		  "0123456789012345678901234567890123456789012345678901234" },
-		{ "00-0af7651916cd43dd8448eb211c80319c-", "00-0af7651916cd43dd8448eb211c80319c-" },
+		  "0123456789012345678901234567890123456789012345678901234", NULL },
+		{ "00-0af7651916cd43dd8448eb211c80319c-", "00-0af7651916cd43dd8448eb211c80319c-",
+		  NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -264,6 +273,7 @@ static void test_requests_traceparent(void **state)
 		requests_add(q, &r);
 		assert_int_equal(each(q, (struct requests_filter){ 0 }, 1, &s), 1);
 		assert_string_equal(s.r[0].trace_id, cases[i].id);
+		assert_string_equal(s.r[0].parent_id, cases[i].parent ?: "");
 	}
 }
 

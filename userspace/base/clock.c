@@ -41,6 +41,11 @@ const char *clock_format(int64_t wall_ms, char text[static CLOCK_TEXT_SIZE])
 	return text;
 }
 
+uint64_t clock_wall_offset_ns(void)
+{
+	return read_ns(CLOCK_REALTIME) - clock_mono_ns();
+}
+
 int64_t clock_mono_to_wall_ms(uint64_t mono_ns)
 {
 	return clock_wall_ms() +

@@ -31,4 +31,7 @@ const char *clock_format(int64_t wall_ms, char text[static CLOCK_TEXT_SIZE]);
 /** clock_mono_to_wall_ms() - the wall time of a monotonic instant, by the offset that holds now. */
 int64_t clock_mono_to_wall_ms(uint64_t mono_ns);
 
+/** clock_wall_offset_ns() - what added to a monotonic instant gives ns since the epoch, as it is now. */
+uint64_t clock_wall_offset_ns(void);
+
 #endif

@@ -473,6 +473,9 @@ int config_check(const struct config *c, struct problem *why)
 	if (!is_url_or_empty(c->prometheus.url))
 		return problem_parameter(why, 400, "url", c->prometheus.url,
 					 "an http:// or https:// URL");
+	if (!is_url_or_empty(c->otlp.endpoint))
+		return problem_parameter(why, 400, "endpoint", c->otlp.endpoint,
+					 "an http:// or https:// URL");
 	for (size_t i = 0; i < c->nr_services; i++) {
 		err = check_service(&c->services[i], why);
 		if (err)

@@ -133,6 +133,10 @@ struct config {
 	struct {
 		char url[CONFIG_TEXT_MAX]; /* "": none; also PROMETHEUS_URL */
 	} prometheus;
+	struct {
+		char endpoint[CONFIG_TEXT_MAX]; /* "": no traces; also OTEL_EXPORTER_OTLP_ENDPOINT */
+		char headers_file[CONFIG_PATH_MAX]; /* "": none */
+	} otlp;
 
 	struct config_service services[CONFIG_SERVICES_MAX];
 	size_t nr_services;

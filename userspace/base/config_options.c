@@ -145,6 +145,13 @@ static const struct config_option options[] = {
 	{ "prometheus", "url", "prometheus-url", "PROMETHEUS_URL", CONFIG_TYPE_TEXT,
 	  FIELD(prometheus.url), "", 0, 0, NULL,
 	  "Prometheus server that /api/v1/query is passed on to; empty: none." },
+
+	{ "otlp", "endpoint", "otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", CONFIG_TYPE_TEXT,
+	  FIELD(otlp.endpoint), "", 0, 0, NULL,
+	  "OpenTelemetry receiver (OTLP/HTTP, port 4318) that traces are sent to; empty: none." },
+	{ "otlp", "headers_file", "otlp-headers-file", NULL, CONFIG_TYPE_PATH,
+	  FIELD(otlp.headers_file), "", 0, 0, NULL,
+	  "File with \"Name: value\" lines, such as a key, that go with each of its requests." },
 };
 
 const struct config_option *config_options(size_t *nr)

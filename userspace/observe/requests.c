@@ -35,12 +35,16 @@ static bool is_hex(const char *s, size_t len)
 	return strspn(s, "0123456789abcdef") >= len;
 }
 
-/* "00-<32 hex>-<16 hex>-01" gives its trace id; anything else is taken as it is. */
-static void copy_trace(const char *raw, size_t len, char to[static ABI_TRACE_MAX + 1])
+/* "00-<32 hex>-<16 hex>-01" gives its trace id and its span id; anything else is a trace id as it is. */
+static void copy_trace(const char *raw, size_t len, struct request *r)
 {
+	char *to = r->trace_id;
+
 	memcpy(to, raw, len);
 	to[len] = '\0';
 	if (len == 55 && to[2] == '-' && to[35] == '-' && is_hex(to + 3, 32)) {
+		if (is_hex(to + 36, 16))
+			memcpy(r->parent_id, to + 36, 16);
 		memmove(to, to + 3, 32);
 		to[32] = '\0';
 	}
@@ -64,7 +68,12 @@ void requests_add(struct requests *q, const struct abi_request *r)
 		.flags = r->flags,
 	};
 	memcpy(to->path, r->path, path_len);
-	copy_trace(r->trace, MIN((size_t)r->trace_len, (size_t)ABI_TRACE_MAX), to->trace_id);
+	copy_trace(r->trace, MIN((size_t)r->trace_len, (size_t)ABI_TRACE_MAX), to);
+}
+
+const struct request *requests_newest(const struct requests *q)
+{
+	return q->added ? &q->ring[(q->added - 1) % q->max] : NULL;
 }
 
 static bool matches(const struct request *r, const struct requests_filter *f)

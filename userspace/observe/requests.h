@@ -29,7 +29,8 @@ struct request {
 	uint8_t flags;           /* ABI_REQUEST_* */
 	char path[ABI_PATH_MAX + 1];
 	char trace_id[ABI_TRACE_MAX +
-		      1]; /* X-Trace-ID, or the trace id out of traceparent; "" without */
+		      1];   /* X-Trace-ID, or the trace id out of traceparent; "" without */
+	char parent_id[17]; /* the span id out of traceparent, 16 hex digits; "" without */
 };
 
 /* What to look for; zeroes mean "any". */
@@ -46,6 +47,9 @@ void requests_freep(struct requests **q);
 
 /** requests_add() - copy an event in. */
 void requests_add(struct requests *q, const struct abi_request *r);
+
+/** requests_newest() - the one that was added last; NULL: none yet. Borrowed until the next requests_add(). */
+const struct request *requests_newest(const struct requests *q);
 
 /** requests_each() - newest first, until @cb returns false or @max were given. Returns how many were given. Borrowed. */
 size_t requests_each(const struct requests *q, const struct requests_filter *f, size_t max,

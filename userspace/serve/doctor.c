@@ -172,7 +172,8 @@ static void look_at_faults(cJSON *items, const struct faults_config *faults)
 }
 
 int doctor_report(const struct observer_can *can, const char *lack,
-		  const struct faults_config *faults, const char *model, cJSON **ret)
+		  const struct faults_config *faults, const char *model, const char *traces,
+		  cJSON **ret)
 {
 	CLEANUP(json_freep) cJSON *report = cJSON_CreateObject();
 	cJSON *items = report ? cJSON_AddArrayToObject(report, "items") : NULL;
@@ -186,6 +187,8 @@ int doctor_report(const struct observer_can *can, const char *lack,
 	look_for_conflicts(items);
 	if (model)
 		add(items, "model", "planner", true, NULL, model, NULL);
+	if (traces)
+		add(items, "export", "traces", true, NULL, traces, NULL);
 	*ret = TAKE_PTR(report);
 	return 0;
 }
@@ -197,5 +200,5 @@ int doctor_probe(cJSON **ret)
 	struct problem p = { 0 };
 	int err = observer_open(&options, &o, &p);
 
-	return doctor_report(err ? NULL : observer_can(o), p.detail, NULL, NULL, ret);
+	return doctor_report(err ? NULL : observer_can(o), p.detail, NULL, NULL, NULL, ret);
 }

@@ -18,10 +18,12 @@ struct faults_config;
  * @can: what the observer got; NULL: it could not be opened. @lack: then why, in a sentence.
  * @faults: limits, NULL for the defaults.
  * @model: what is sent to which model, one sentence; NULL leaves it out.
+ * @traces: the same of traces.
  * Takes as long as a few forks; not under a lock that a tick needs. 0 or -ENOMEM.
  */
 int doctor_report(const struct observer_can *can, const char *lack,
-		  const struct faults_config *faults, const char *model, cJSON **ret);
+		  const struct faults_config *faults, const char *model, const char *traces,
+		  cJSON **ret);
 
 /** doctor_probe() - the same with no daemon: opens an observer of its own for a moment. 0 or -ENOMEM. */
 int doctor_probe(cJSON **ret);

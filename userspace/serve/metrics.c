@@ -124,6 +124,16 @@ static const struct metric_family families[NR_METRICS] = {
 				 "0: everything works; higher: less does.", .kind = METRIC_GAUGE },
 	[METRIC_API_REQUESTS] = { "archaic_api_requests_total", "Requests to our own interface.",
 				  METRIC_COUNTER, .labels = LABELS("outcome") },
+	[METRIC_OTLP_SPANS] = { "archaic_otlp_spans_total",
+				"Spans of traces, by what became of them.", METRIC_COUNTER,
+				.labels = LABELS("outcome") },
+	[METRIC_OTLP_REQUESTS] = { "archaic_otlp_requests_total",
+				   "Requests to the OpenTelemetry receiver.", METRIC_COUNTER,
+				   .labels = LABELS("outcome") },
+	[METRIC_OTLP_QUEUE] = { "archaic_otlp_queue_spans", "Spans that wait to be sent.",
+				.kind = METRIC_GAUGE },
+	[METRIC_OTLP_QUEUE_MAX] = { "archaic_otlp_queue_max_spans",
+				    "Most spans that the queue holds.", .kind = METRIC_GAUGE },
 };
 
 const struct metric_family *metric_family(enum metric which)

@@ -63,6 +63,10 @@ enum metric {
 	METRIC_SERIES_OVERFLOW, /* metric; counter: written by the renderer itself */
 	METRIC_DEGRADATION,     /* gauge 0 (all works) .. 3 */
 	METRIC_API_REQUESTS, /* outcome="answered|origin|token|slow"; counter: our own interface */
+	METRIC_OTLP_SPANS, /* outcome="sent|dropped_full|dropped_late|rejected"; counter: traces that leave us */
+	METRIC_OTLP_REQUESTS,  /* outcome="ok|later|refused"; counter */
+	METRIC_OTLP_QUEUE,     /* gauge */
+	METRIC_OTLP_QUEUE_MAX, /* gauge */
 	NR_METRICS,
 };
 
