@@ -14,8 +14,9 @@ struct http_client {
 
 /* What the callbacks of one call need. */
 struct call {
+	CURL *curl;
+	const struct http_client_request *req;
 	struct http_client_response *ret;
-	const atomic_bool *cancel;
 	bool too_large;
 	bool cancelled;
 };
@@ -64,6 +65,14 @@ static size_t on_body(char *data, size_t size, size_t nr, void *ctx)
 {
 	struct call *call = ctx;
 	size_t len = size * nr;
+	long status = 0;
+
+	if (call->req->on_data)
+		curl_easy_getinfo(call->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 200) {
+		call->cancelled = call->req->on_data(call->req->ctx, data, len) != 0;
+		return call->cancelled ? 0 : len;
+	}
 	int err = buf_add(&call->ret->body, data, len);
 
 	if (err == -EMSGSIZE)
@@ -91,7 +100,8 @@ static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off
 	struct call *call = ctx;
 
 	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
-	call->cancelled = call->cancel && atomic_load(call->cancel);
+	call->cancelled = call->cancelled ||
+		(call->req->cancel && atomic_load(call->req->cancel));
 	return call->cancelled;
 }
 
@@ -200,6 +210,29 @@ static void set_transport(CURL *curl, const struct http_client_request *req)
 		curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 }
 
+static void set_blob(CURL *curl, CURLoption option, const char *pem)
+{
+	/* Copied by libcurl; the cast is its interface's, which is not const. */
+	struct curl_blob blob = { .data = (void *)pem, .len = pem ? strlen(pem) : 0 };
+
+	blob.flags = CURL_BLOB_COPY;
+	if (pem)
+		curl_easy_setopt(curl, option, &blob);
+}
+
+static void set_tls(CURL *curl, const struct http_client_tls *tls)
+{
+	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (!tls)
+		return;
+	set_blob(curl, CURLOPT_CAINFO_BLOB, tls->ca);
+	set_blob(curl, CURLOPT_SSLCERT_BLOB, tls->cert);
+	set_blob(curl, CURLOPT_SSLKEY_BLOB, tls->key);
+	/* The system's folder of authorities would be trusted beside it. */
+	if (tls->ca)
+		curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+}
+
 static void set_callbacks(CURL *curl, struct call *call)
 {
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -266,7 +299,7 @@ int http_client_do(struct http_client *c, const struct http_client_request *req,
 		   struct http_client_response *ret)
 {
 	CLEANUP(free_lines) struct curl_slist *lines = NULL;
-	struct call call = { .ret = ret, .cancel = req->cancel };
+	struct call call = { .curl = c->curl, .req = req, .ret = ret };
 
 	*ret = (struct http_client_response){ 0 };
 	buf_init(&ret->body, req->body_max ?: HTTP_CLIENT_BODY_MAX);
@@ -281,6 +314,7 @@ int http_client_do(struct http_client *c, const struct http_client_request *req,
 	c->error[0] = '\0';
 	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
 	set_transport(c->curl, req);
+	set_tls(c->curl, req->tls);
 	set_callbacks(c->curl, &call);
 	set_message(c->curl, req, lines);
 	CURLcode code = curl_easy_perform(c->curl);

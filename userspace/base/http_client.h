@@ -36,6 +36,13 @@ enum http_client_error {
 	HTTP_CLIENT_INTERNAL, /* bad URL, no memory: our own side */
 };
 
+/* Whom to trust and who we are, PEM texts each; NULL: the system's authorities, no certificate of ours. */
+struct http_client_tls {
+	const char *ca; /* then these authorities alone */
+	const char *cert;
+	const char *key;
+};
+
 /* Zero is a fitting default for every field but url. Everything is borrowed for the call. */
 struct http_client_request {
 	const char *url;            /* http:// or https:// */
@@ -48,6 +55,13 @@ struct http_client_request {
 	size_t body_max;         /* bytes of the answer's body */
 	const char *unix_socket; /* path; NULL: TCP. The URL's host is then only the Host header */
 	bool use_proxy;          /* honour http_proxy and friends */
+	const struct http_client_tls *tls; /* for https://; NULL: all defaults */
+	/**
+	 * on_data() - takes the body of an answer of status 200 piece by piece as it comes, instead of
+	 * response.body and without body_max. Non-zero ends the call (HTTP_CLIENT_CANCELLED). NULL: none.
+	 */
+	int (*on_data)(void *ctx, const char *data, size_t len);
+	void *ctx; /* on_data()'s */
 	const atomic_bool *cancel; /* true ends the call, within about a second; NULL: never */
 };
 

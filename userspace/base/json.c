@@ -11,7 +11,7 @@
  * What cJSON must not see: it recurses up to 1000 deep, and ends a string at
  * \\u0000, so that what follows would go unseen. NULL: nothing of the kind.
  */
-static const char *flaw_before(const char *s, size_t len)
+static const char *flaw_before(const char *s, size_t len, int depth_max)
 {
 	int depth = 0;
 	bool quoted = false;
@@ -24,8 +24,10 @@ static const char *flaw_before(const char *s, size_t len)
 		} else if (s[i] == '"') {
 			quoted = !quoted;
 		} else if (!quoted && (s[i] == '{' || s[i] == '[')) {
-			if (++depth > JSON_DEPTH_MAX)
-				return "the JSON is nested too deep (16 levels are allowed)";
+			if (++depth > depth_max)
+				return depth_max == JSON_DEPTH_MAX ?
+					"the JSON is nested too deep (16 levels are allowed)" :
+					"the JSON is nested too deep";
 		} else if (!quoted && (s[i] == '}' || s[i] == ']')) {
 			depth--;
 		}
@@ -33,7 +35,7 @@ static const char *flaw_before(const char *s, size_t len)
 	return NULL;
 }
 
-/* At most JSON_DEPTH_MAX deep: flaw_before() has seen to it. */
+/* At most depth_max deep: flaw_before() has seen to it. */
 static const char *flaw_in(const cJSON *j)
 {
 	if (cJSON_IsNumber(j) && !isfinite(j->valuedouble))
@@ -57,11 +59,16 @@ static const char *flaw_in(const cJSON *j)
 
 int json_parse(const char *data, size_t len, cJSON **ret, const char **why)
 {
+	return json_parse_deep(data, len, JSON_DEPTH_MAX, ret, why);
+}
+
+int json_parse_deep(const char *data, size_t len, int depth_max, cJSON **ret, const char **why)
+{
 	if (!text_is_utf8(data, len) || memchr(data, '\0', len)) {
 		*why = "the text is not valid UTF-8";
 		return -EINVAL;
 	}
-	const char *before = flaw_before(data, len);
+	const char *before = flaw_before(data, len, depth_max);
 	if (before) {
 		*why = before;
 		return -EINVAL;

@@ -25,6 +25,9 @@
  */
 int json_parse(const char *data, size_t len, cJSON **ret, const char **why);
 
+/** json_parse_deep() - json_parse() with another limit of nesting, at most 64: for peers whose own objects are deep. */
+int json_parse_deep(const char *data, size_t len, int depth_max, cJSON **ret, const char **why);
+
 /** json_str() - member @name as text, borrowed; NULL where missing or not text. */
 const char *json_str(const cJSON *object, const char *name);
 
