@@ -91,7 +91,7 @@ struct wire_endpoint {
 	char node[NODE_NAME_MAX];
 	char service[SERVICE_NAME_MAX]; /* "": an address of the node, whoever calls from there */
 	char address[INET6_ADDRSTRLEN];
-	uint16_t port; /* 0 where service is "" */
+	uint16_t port; /* 0: not a server's end, but who calls from that address */
 };
 
 #define WIRE_ENDPOINTS_MAX 1024

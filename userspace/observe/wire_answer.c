@@ -45,8 +45,8 @@ static int read_endpoint(const struct wire_reader *r, const cJSON *o, struct wir
 	err = err ?: wire_name(r, o, "service", false, e->service);
 	err = err ?: wire_take_address(r, wire_member(o, "address"), e->address);
 	err = err ?: wire_number(r, o, "port", UINT16_MAX, &port);
-	if (!err && !!port != !!*e->service)
-		err = wire_wrong(r, "a service has a port, and nobody else");
+	if (!err && port && !*e->service)
+		err = wire_wrong(r, "a port is a service's");
 	e->port = (uint16_t)port;
 	return err;
 }
