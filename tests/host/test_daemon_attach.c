@@ -35,9 +35,7 @@ static struct scene scene;
 static int set_up(void **state)
 {
 	(void)state;
-	if (scene_open(&scene, "test_daemon_attach"))
-		scene_daemon(&scene, "observe", conf);
-	return 0;
+	return scene_set_up(&scene, "test_daemon_attach", conf);
 }
 
 static int tear_down(void **state)
@@ -45,12 +43,6 @@ static int tear_down(void **state)
 	(void)state;
 	scene_close(&scene);
 	return 0;
-}
-
-static void need_scene(void)
-{
-	if (!*scene.dir)
-		skip();
 }
 
 static void cli(const char *const *words)
@@ -120,7 +112,7 @@ static void test_daemon_attaches_by_process(void **state)
 	char pid[16];
 	struct httpd server;
 	struct load client;
-	need_scene();
+	scene_need(&scene);
 
 	assert_int_equal(httpd_start(&server, 0, false), 0);
 	snprintf(pid, sizeof(pid), "%d", server.pid);
@@ -156,7 +148,7 @@ static void test_daemon_attaches_by_cgroup(void **state)
 	char root[PATH_MAX], name[64], dir[PATH_MAX], procs[PATH_MAX + 16];
 	struct httpd server;
 	struct load client;
-	need_scene();
+	scene_need(&scene);
 
 	assert_int_equal(cgroup_root(root), 0);
 	snprintf(name, sizeof(name), "/archaic-test-attach-%d", getpid());
@@ -191,7 +183,7 @@ static void test_daemon_attaches_a_port_before_its_listener(void **state)
 	(void)state;
 	struct httpd server;
 	struct load client;
-	need_scene();
+	scene_need(&scene);
 
 	CLI("attach", "by-port", "--port", "9481", "--supervised");
 	for (int life = 1; life <= 2; life++) {

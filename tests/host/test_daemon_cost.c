@@ -31,9 +31,7 @@ static struct scene scene;
 static int set_up(void **state)
 {
 	(void)state;
-	if (scene_open(&scene, "test_daemon_cost"))
-		scene_daemon(&scene, "observe", conf);
-	return 0;
+	return scene_set_up(&scene, "test_daemon_cost", conf);
 }
 
 static int tear_down(void **state)
@@ -41,12 +39,6 @@ static int tear_down(void **state)
 	(void)state;
 	scene_close(&scene);
 	return 0;
-}
-
-static void need_scene(void)
-{
-	if (!*scene.dir)
-		skip();
 }
 
 /* ---- found by itself */
@@ -67,7 +59,7 @@ static void test_daemon_finds_a_listener_in_time(void **state)
 	char comm[32] = "", name[64];
 	struct httpd server;
 	struct load client;
-	need_scene();
+	scene_need(&scene);
 
 	assert_int_equal(httpd_start(&server, 0, false), 0);
 	uint64_t began = clock_mono_ns();
@@ -146,7 +138,7 @@ static void test_daemon_memory_is_bounded(void **state)
 	static const char *const line[] = { "GET /200/5", NULL };
 	struct httpd server;
 	struct load client;
-	need_scene();
+	scene_need(&scene);
 
 	long peak = status_kib(scene.daemon, "VmHWM:"), maps = locked_kib(scene.daemon);
 	printf("  at most %ld MiB resident since its start; %ld MiB of maps and programs\n",

@@ -24,9 +24,7 @@ static size_t asked, refused;
 static int set_up(void **state)
 {
 	(void)state;
-	if (scene_open(&scene, "test_daemon_input"))
-		scene_daemon(&scene, "observe", conf);
-	return 0;
+	return scene_set_up(&scene, "test_daemon_input", conf);
 }
 
 static int tear_down(void **state)

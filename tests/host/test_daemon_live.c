@@ -53,12 +53,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void need_scene(void)
-{
-	if (!*scene.dir)
-		skip();
-}
-
 /* ---- events */
 
 /* By HTTP/1.0, which has no chunks: what is read is the events alone. */
@@ -145,7 +139,7 @@ static void test_live_samples_come_once_a_second(void **state)
 	unsigned nr;
 
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 	CLEANUP(closep) int fd = listen_to("");
 	assert_true(hear(fd, "event: sample", 5000));
 	forget();
@@ -206,7 +200,7 @@ static void test_live_fault_is_seen_at_once_and_in_the_history(void **state)
 	char wanted[64];
 
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 	assert_true(wait_true(p50_is_low, NULL, 15000));
 	CLEANUP(closep) int fd = listen_to("");
 	assert_true(hear(fd, "event: sample", 5000));
@@ -267,7 +261,7 @@ static void test_live_catches_up(void **state)
 	struct http_answer a;
 
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 	forget();
 	int fd = listen_to("");
 	assert_true(hear(fd, "event: sample", 5000));
@@ -314,7 +308,7 @@ static void test_live_fifty_listeners_delay_nothing(void **state)
 	double before = lost("ticks_late");
 
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 	assert_true(before >= 0);
 	for (size_t i = 0; i < LISTENERS; i++)
 		fds[i] = listen_to("");
@@ -342,7 +336,7 @@ static void test_live_audit_is_bounded(void **state)
 	size_t written = 0;
 
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 	double before = lost("audit_requests");
 	assert_true(before >= 0);
 	for (int i = 0; i < 200; i++)
@@ -380,7 +374,7 @@ static void test_live_load_runs_and_stops(void **state)
 	struct http_answer a;
 
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 	CLEANUP(closep) int fd = listen_to("");
 	assert_true(hear(fd, "event: sample", 5000));
 	http("POST", "http://127.0.0.1:8080/v1/loads", "{\"shape\":\"normal\"}", ours, &a);
@@ -404,7 +398,7 @@ static void test_live_load_runs_and_stops(void **state)
 static void test_live_leaves_in_order(void **state)
 {
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 	/* With a listener and a load test at work. */
 	CLEANUP(closep) int fd = listen_to("");
 	http_status("POST", "http://127.0.0.1:8080/v1/loads", "{\"shape\":\"normal\"}", ours);

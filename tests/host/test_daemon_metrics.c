@@ -36,9 +36,7 @@ static struct scene scene;
 static int set_up(void **state)
 {
 	(void)state;
-	if (scene_open(&scene, "test_daemon_metrics"))
-		scene_daemon(&scene, "observe", conf);
-	return 0;
+	return scene_set_up(&scene, "test_daemon_metrics", conf);
 }
 
 static int tear_down(void **state)
@@ -46,12 +44,6 @@ static int tear_down(void **state)
 	(void)state;
 	scene_close(&scene);
 	return 0;
-}
-
-static void need_scene(void)
-{
-	if (!*scene.dir)
-		skip();
 }
 
 /* ---- the document */
@@ -115,7 +107,7 @@ static void test_daemon_metrics_are_those_of_the_document(void **state)
 {
 	(void)state;
 	const char *missing = NULL;
-	need_scene();
+	scene_need(&scene);
 
 	const char *headers[] = { log_in(), NULL };
 	for (int i = 0; i < 5; i++)
@@ -216,7 +208,7 @@ static void test_daemon_metrics_lead_to_the_trace(void **state)
 		  "service_name=\"product\"", "error_type=\"502\"" },
 	};
 	CLEANUP(freep) char *text = NULL;
-	need_scene();
+	scene_need(&scene);
 
 	const char *headers[] = { log_in(), trace, NULL };
 	scene_fault("db", "type=error&duration=20");
@@ -257,7 +249,7 @@ static void test_daemon_metrics_do_not_grow_with_paths(void **state)
 {
 	(void)state;
 	char path[96];
-	need_scene();
+	scene_need(&scene);
 
 	assert_int_equal(http_status("BREW", scene_url("db", "/pot"), NULL, NULL), 404);
 	assert_int_equal(http_status("GET", scene_url("db", "/nothing"), NULL, NULL), 404);
@@ -343,7 +335,7 @@ static void test_daemon_metrics_answer_under_load(void **state)
 	struct scraper scrapers[SCRAPERS] = { 0 };
 	double slowest_ms = 0;
 	int deaf[8];
-	need_scene();
+	scene_need(&scene);
 
 	pid_t traffic = scene_traffic(&scene, "16", "300");
 	for (size_t i = 0; i < ARRAY_SIZE(deaf); i++)

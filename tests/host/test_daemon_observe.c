@@ -35,9 +35,7 @@ static struct scene scene;
 static int set_up(void **state)
 {
 	(void)state;
-	if (scene_open(&scene, "test_daemon_observe"))
-		scene_daemon(&scene, "observe", conf);
-	return 0;
+	return scene_set_up(&scene, "test_daemon_observe", conf);
 }
 
 static int tear_down(void **state)
@@ -45,12 +43,6 @@ static int tear_down(void **state)
 	(void)state;
 	scene_close(&scene);
 	return 0;
-}
-
-static void need_scene(void)
-{
-	if (!*scene.dir)
-		skip();
 }
 
 /* ---- the delay at both ends */
@@ -178,7 +170,7 @@ static void test_daemon_shows_the_delay_at_both_ends(void **state)
 {
 	(void)state;
 	pid_t asked[CALLS];
-	need_scene();
+	scene_need(&scene);
 
 	const char *bearer = log_in();
 	const char *headers[] = { bearer, NULL };
@@ -272,7 +264,7 @@ static const char *db_procs(void)
 static void test_daemon_lets_a_service_hurt_itself_only(void **state)
 {
 	(void)state;
-	need_scene();
+	scene_need(&scene);
 
 	/* Not of the group: the socket's own mode keeps it out. */
 	assert_int_equal(arm_as(NOBODY, db_procs(), "self"), 450);
@@ -308,7 +300,7 @@ static void test_daemon_is_alone_in_its_namespace(void **state)
 	};
 	const char *says;
 	CLEANUP(json_freep) cJSON *j = NULL;
-	need_scene();
+	scene_need(&scene);
 
 	snprintf(run, sizeof(run), "%s/second", scene.dir);
 	snprintf(store, sizeof(store), "%s/second-state", scene.dir);
@@ -331,7 +323,7 @@ static void test_daemon_ends_and_leaves_nothing(void **state)
 	};
 	static struct remains remains;
 	struct http_answer a;
-	need_scene();
+	scene_need(&scene);
 
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
 		CLEANUP(json_freep) cJSON *j = NULL;

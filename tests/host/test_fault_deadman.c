@@ -51,28 +51,8 @@ static const struct kind {
 
 static int setup(void **state)
 {
-	static struct fault_rig r;
-
-	*state = NULL;
-	if (!fault_rig_available("test_fault_deadman"))
-		return 0;
-	fault_rig_start(&r, AF_INET6);
-	*state = &r;
+	fault_rig_set_up(state, "test_fault_deadman", AF_INET6);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (*state)
-		fault_rig_stop(*state);
-	return 0;
-}
-
-static struct fault_rig *need(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
 }
 
 /* Some tests are about the netfilter rule. */
@@ -98,7 +78,7 @@ static bool is_here(const struct kind *k)
 
 static struct fault_rig *need_nfqueue(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 
 	if (!have_nfqueue()) {
 		print_message("SKIP test_fault_deadman: %s\n",
@@ -244,7 +224,7 @@ static void assert_unhurt(struct fault_rig *r, const struct kind *k, int old_fd)
 
 static void test_fault_ends_with_a_killed_daemon(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -272,7 +252,7 @@ static void test_fault_ends_with_a_killed_daemon(void **state)
 
 static void test_fault_ends_with_a_stopped_daemon_and_never_revives(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	char line[512];
 
@@ -428,5 +408,5 @@ int main(void)
 		cmocka_unit_test(test_fault_guardian_is_started_again),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, fault_rig_tear_down);
 }

@@ -43,28 +43,8 @@ static const struct kind {
 
 static int setup(void **state)
 {
-	static struct fault_rig r;
-
-	*state = NULL;
-	if (!fault_rig_available("test_fault_ends"))
-		return 0;
-	fault_rig_start(&r, AF_INET);
-	*state = &r;
+	fault_rig_set_up(state, "test_fault_ends", AF_INET);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (*state)
-		fault_rig_stop(*state);
-	return 0;
-}
-
-static struct fault_rig *need(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
 }
 
 static void restart_faults(struct fault_rig *r, const char *avoid)
@@ -118,7 +98,7 @@ static void end_on_time(struct fault_rig *r, const struct kind *k)
 
 static void test_fault_ends_on_time(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		end_on_time(r, &kinds[i]);
@@ -127,7 +107,7 @@ static void test_fault_ends_on_time(void **state)
 /* Before its end every request kills; after it none does. */
 static void test_fault_crash_ends_on_time(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	size_t kills = 0;
 
@@ -174,7 +154,7 @@ static bool something_stands(void)
 /* A daemon that lives, and beats, and never looks: what it made goes GUARDIAN_GRACE_NS after the end. */
 static void test_fault_guardian_undoes_what_the_daemon_forgot(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	static const size_t which[] = { 0, 2 }; /* the time-out's rule or queue; the filter */
 
 	for (size_t i = 0; i < ARRAY_SIZE(which); i++) {
@@ -209,5 +189,5 @@ int main(void)
 		cmocka_unit_test(test_fault_guardian_undoes_what_the_daemon_forgot),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, fault_rig_tear_down);
 }

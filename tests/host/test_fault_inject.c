@@ -20,37 +20,16 @@
 
 static int setup(void **state)
 {
-	static struct fault_rig r;
-
-	if (!fault_rig_available("test_fault_inject")) {
-		*state = NULL;
-		return 0;
-	}
-	fault_rig_start(&r, AF_INET);
-	fault_rig_faults(&r);
-	*state = &r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fault_rig *r = *state;
+	struct fault_rig *r = fault_rig_set_up(state, "test_fault_inject", AF_INET);
 
 	if (r)
-		fault_rig_stop(r);
+		fault_rig_faults(r);
 	return 0;
-}
-
-static struct fault_rig *need(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
 }
 
 static void test_fault_error_spares_what_is_exempt(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	int fd = fault_rig_connect(r->port, false);
 
@@ -78,7 +57,7 @@ static void test_fault_error_spares_what_is_exempt(void **state)
 
 static void test_fault_error_on_a_pipeline(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	char request[8192] = "", left[65536];
 	size_t nr_left = 0, hit = 0, n = 48;
@@ -109,7 +88,7 @@ static void test_fault_error_on_a_pipeline(void **state)
 
 static void test_fault_bad_data_parses_and_is_wrong(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a, before;
 	const char *why;
 
@@ -244,7 +223,7 @@ static void delay_accuracy(struct fault_rig *r, int delay_ms, size_t n)
 
 static void test_fault_timeout_is_late_by_what_was_asked(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 
 	delay_accuracy(r, 50, 100);
 	delay_accuracy(r, 10, 100);
@@ -257,7 +236,7 @@ static void test_fault_timeout_is_late_by_what_was_asked(void **state)
  */
 static void test_fault_timeout_lets_a_large_answer_flow(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	uint64_t free_ns = 0, late_ns = UINT64_MAX, delay_ns = 200 * NSEC_PER_MSEC;
 	int fd = fault_rig_connect(r->port, false), other = fault_rig_connect(r->other_port, false);
 	struct fault f = fault_rig_arm(
@@ -286,7 +265,7 @@ static void test_fault_timeout_lets_a_large_answer_flow(void **state)
 /* Hundreds wait side by side, not one after the other, and none is lost. */
 static void test_fault_timeout_holds_many_at_once(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct faults_stats stats;
 	struct fault_answer a;
@@ -324,7 +303,7 @@ static void test_fault_timeout_holds_many_at_once(void **state)
 
 static void test_fault_loss_drops_and_the_service_goes_on(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	int fd = fault_rig_connect(r->port, false);
 	struct fault f = fault_rig_arm(
@@ -353,7 +332,7 @@ static void test_fault_loss_drops_and_the_service_goes_on(void **state)
 
 static void test_fault_crash_kills_at_once(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	int status;
 
@@ -380,5 +359,5 @@ int main(void)
 		cmocka_unit_test(test_fault_crash_kills_at_once),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, fault_rig_tear_down);
 }

@@ -23,29 +23,11 @@
 
 static int setup(void **state)
 {
-	static struct fault_rig r;
+	struct fault_rig *r = fault_rig_set_up(state, "test_fault_rules", AF_INET6);
 
-	*state = NULL;
-	if (!fault_rig_available("test_fault_rules"))
-		return 0;
-	fault_rig_start(&r, AF_INET6);
-	fault_rig_faults(&r);
-	*state = &r;
+	if (r)
+		fault_rig_faults(r);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (*state)
-		fault_rig_stop(*state);
-	return 0;
-}
-
-static struct fault_rig *need(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
 }
 
 static int try(struct fault_rig *r, const char *body, bool dry_run, struct fault *f,
@@ -63,7 +45,7 @@ static int try(struct fault_rig *r, const char *body, bool dry_run, struct fault
 
 static void test_fault_slots_replace_and_types_conflict(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault f;
 	struct problem p;
 
@@ -96,7 +78,7 @@ static void test_fault_slots_replace_and_types_conflict(void **state)
 
 static void test_fault_limits_are_named(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault f;
 	struct problem p;
 	static const struct {
@@ -117,7 +99,7 @@ static void test_fault_limits_are_named(void **state)
 
 static void test_fault_dry_run_arms_nothing(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault f;
 	struct problem p;
 	struct fault_answer a;
@@ -142,7 +124,7 @@ static void test_fault_dry_run_arms_nothing(void **state)
 /* Attached to a cgroup that the service's sockets are not in: the canary says so. */
 static void test_fault_that_bites_nothing_is_failed(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	char dir[300];
 	struct service truth = r->service;
@@ -175,7 +157,7 @@ static void test_fault_that_bites_nothing_is_failed(void **state)
 
 static void test_fault_rule_that_somebody_removed_is_noticed(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	struct fault f = fault_rig_arm(
 		r, "{\"type\":\"timeout\",\"params\":{\"delay_ms\":20},\"duration_s\":60}");
@@ -202,7 +184,7 @@ static void test_fault_rule_that_somebody_removed_is_noticed(void **state)
 /* A server on :: serves 127.0.0.1 by mapped sockets, and ::1. */
 static void test_fault_hurts_ipv6_and_mapped_alike(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -221,7 +203,7 @@ static void test_fault_hurts_ipv6_and_mapped_alike(void **state)
 
 static void test_fault_health_is_hurt_only_when_asked(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	struct fault f = fault_rig_arm(
 		r, "{\"type\":\"error\",\"duration_s\":60,\"match\":{\"health\":true}}");
@@ -240,7 +222,7 @@ static void test_fault_health_is_hurt_only_when_asked(void **state)
 
 static void test_fault_types_tell_back_ends(void **state)
 {
-	need(state);
+	fault_rig_need(state);
 	CLEANUP(json_freep) cJSON *j = faults_types_json(NULL);
 	cJSON *items = cJSON_GetObjectItem(j, "items"), *t;
 
@@ -272,5 +254,5 @@ int main(void)
 		cmocka_unit_test(test_fault_types_tell_back_ends),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, fault_rig_tear_down);
 }

@@ -29,28 +29,8 @@
 
 static int setup(void **state)
 {
-	static struct fault_rig r;
-
-	*state = NULL;
-	if (!fault_rig_available("test_fault_share"))
-		return 0;
-	fault_rig_start(&r, AF_INET);
-	*state = &r;
+	fault_rig_set_up(state, "test_fault_share", AF_INET);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	if (*state)
-		fault_rig_stop(*state);
-	return 0;
-}
-
-static struct fault_rig *need(void **state)
-{
-	if (!*state)
-		skip();
-	return *state;
 }
 
 struct seen {
@@ -138,7 +118,7 @@ static struct seen play(struct fault_rig *r, const char *what, const char *body)
 static void test_fault_error_hits_whom_the_seed_says(void **state)
 {
 	static const char *const avoid[] = { "", "tcx" };
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 
 	for (size_t i = 0; i < ARRAY_SIZE(avoid); i++) {
 		r->avoid = avoid[i];
@@ -152,7 +132,7 @@ static void test_fault_error_hits_whom_the_seed_says(void **state)
 
 static void test_fault_bad_data_hits_whom_the_seed_says(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct seen s =
 		play(r, "bad_data", "{\"type\":\"bad_data\",\"params\":{\"seed\":7}," WORDS "}");
 
@@ -166,7 +146,7 @@ static void test_fault_bad_data_hits_whom_the_seed_says(void **state)
  */
 static void test_fault_timeout_hits_whom_the_seed_says(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct seen s = play(r, "timeout",
 			     "{\"type\":\"timeout\",\"params\":{\"delay_ms\":10,\"seed\":7}," WORDS
 			     "}");
@@ -181,7 +161,7 @@ static void test_fault_timeout_hits_whom_the_seed_says(void **state)
 /* Lost packets are sent again by TCP: nobody is left without an answer. */
 static void test_fault_loss_hits_whom_the_seed_says(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct seen s = play(r, "loss",
 			     "{\"type\":\"loss\",\"params\":{\"percent\":2,\"seed\":7}," WORDS "}");
 
@@ -223,7 +203,7 @@ static pid_t start_bystander(const struct fault_rig *r)
 /* The requests that draw kill, those between do not; another process of the same cgroup lives on. */
 static void test_fault_crash_hits_whom_the_seed_says(void **state)
 {
-	struct fault_rig *r = need(state);
+	struct fault_rig *r = fault_rig_need(state);
 	struct fault_answer a;
 	uint64_t n = 0;
 	pid_t bystander = start_bystander(r);
@@ -268,5 +248,5 @@ int main(void)
 		cmocka_unit_test(test_fault_crash_hits_whom_the_seed_says),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, fault_rig_tear_down);
 }

@@ -34,6 +34,15 @@ bool fault_rig_available(const char *name);
 /** fault_rig_start() - namespace, cgroup, server. Asserts. @family: AF_INET listens on 127.0.0.1, AF_INET6 on :: (mapped IPv4 too). */
 void fault_rig_start(struct fault_rig *r, int family);
 
+/** fault_rig_set_up() - in a group's set-up: a started rig, also in *@state; both NULL where fault_rig_available() says no. */
+struct fault_rig *fault_rig_set_up(void **state, const char *name, int family);
+
+/** fault_rig_tear_down() - the same group's tear-down. 0. */
+int fault_rig_tear_down(void **state);
+
+/** fault_rig_need() - the rig of *@state; the test is skipped where there is none. */
+struct fault_rig *fault_rig_need(void **state);
+
 /** fault_rig_restart() - another server process in the same place, after a crash; r->service follows. */
 void fault_rig_restart(struct fault_rig *r);
 

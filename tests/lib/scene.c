@@ -196,6 +196,19 @@ void scene_daemon(struct scene *s, const char *mode, const char *conf)
 	}
 }
 
+int scene_set_up(struct scene *s, const char *name, const char *conf)
+{
+	if (scene_open(s, name))
+		scene_daemon(s, "observe", conf);
+	return 0;
+}
+
+void scene_need(const struct scene *s)
+{
+	if (!*s->dir)
+		skip();
+}
+
 int scene_daemon_end(struct scene *s, int sig)
 {
 	pid_t pid = s->daemon;

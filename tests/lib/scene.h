@@ -35,6 +35,12 @@ void scene_close(struct scene *s);
  */
 void scene_daemon(struct scene *s, const char *mode, const char *conf);
 
+/** scene_set_up() - a group's set-up: scene_open() and, where there is one, the daemon in mode observe. 0. */
+int scene_set_up(struct scene *s, const char *name, const char *conf);
+
+/** scene_need() - skip the test where there is no scene. */
+void scene_need(const struct scene *s);
+
 /** scene_daemon_end() - send @sig and wait for its end; the wait status, -1 where it took over 10 s. */
 int scene_daemon_end(struct scene *s, int sig);
 
