@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
 #include "kernel/probe.h"
@@ -124,24 +125,19 @@ static int open_detection(struct daemon *d)
 	return err ?: d->requests ? err : -ENOMEM;
 }
 
-static void attach_configured(struct daemon *d)
+void daemon_attach_configured(struct daemon *d, const struct config_service *c, uint64_t now_ns)
 {
-	uint64_t now = clock_mono_ns();
+	struct problem p = { 0 };
+	struct registry_attach a = {
+		.name = c->name,
+		.port = c->port,
+		.pid = c->pid,
+		.cgroup = *c->cgroup ? c->cgroup : NULL,
+		.supervised = c->supervised,
+	};
 
-	for (size_t i = 0; i < d->config->nr_services; i++) {
-		const struct config_service *c = &d->config->services[i];
-		struct problem p = { 0 };
-		struct registry_attach a = {
-			.name = c->name,
-			.port = c->port,
-			.pid = c->pid,
-			.cgroup = *c->cgroup ? c->cgroup : NULL,
-			.supervised = c->supervised,
-		};
-
-		if (registry_attach(d->registry, &a, now, NULL, &p) < 0)
-			log_error("[service %s]: %s", c->name, p.detail);
-	}
+	if (registry_attach(d->registry, &a, now_ns, NULL, &p) < 0)
+		log_error("[service %s]: %s", c->name, p.detail);
 }
 
 static void on_hold(void *ctx, uint32_t service, uint64_t until_ns)
@@ -253,12 +249,18 @@ static int open_loop(struct daemon *d)
 	/* No handler: sd-event ends the loop on both. */
 	sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
 	sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+	err = reload_start(d);
+	if (err < 0)
+		return err;
+	/* Only where the unit asks for it. */
+	sd_event_set_watchdog(d->event, true);
 	return sd_event_add_time(d->event, &d->timer, CLOCK_MONOTONIC,
 				 (clock_mono_ns() + d->tick_ns) / NSEC_PER_USEC, 1000, on_timer, d);
 }
 
 static void close_all(struct daemon *d)
 {
+	reload_stop(d);
 	server_stop(d->server);
 	trace_export_close(d);
 	live_close(d);
@@ -301,7 +303,8 @@ static int open_all(struct daemon *d)
 		log_error("cannot start: %s", strerror(-err));
 		return err;
 	}
-	attach_configured(d);
+	for (size_t i = 0; i < c->nr_services; i++)
+		daemon_attach_configured(d, &c->services[i], clock_mono_ns());
 	daemon_scan(d, clock_mono_ns());
 	err = open_loop(d) ?: worker_start(d) ?: trace_export_open(d);
 	if (err < 0) {
@@ -319,17 +322,19 @@ static void block_signals(void)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGHUP);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int run_main(const struct config *config)
+int run_main(struct config *config, const struct run_words *words)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return EXIT_FAILED;
 	d->config = config;
+	d->reload = (struct reload){ .config = config, .words = words };
 	d->kernel_lock = -1;
 	d->started_ns = clock_mono_ns();
 	d->tick_ns = config->observe.warmup_tick_ns;
@@ -352,7 +357,10 @@ int run_main(const struct config *config)
 				config_mode_name(config->daemon.mode), config->daemon.socket,
 				config->daemon.listen, config->ports.operator_port,
 				config->daemon.listen, config->ports.detector_port);
+			sd_notifyf(0, "READY=1\nSTATUS=Mode %s",
+				   config_mode_name(config->daemon.mode));
 			err = sd_event_loop(d->event);
+			sd_notify(0, "STOPPING=1");
 			log_info("stopping: every fault is disarmed");
 		}
 	}

@@ -7,11 +7,19 @@
 
 struct config;
 
+/* What the configuration was loaded from, to load it again on SIGHUP; borrowed for as long as run_main() runs. */
+struct run_words {
+	int argc;
+	char *const *argv, *const *env;
+};
+
 /**
  * run_main() - serve until SIGTERM or SIGINT, then disarm everything and leave nothing.
- * @config: borrowed for the call.
+ * @config: borrowed for the call; a reload (SIGHUP) changes the options in it that are "live".
+ * @words: NULL: SIGHUP is ignored.
+ * Tells systemd (sd_notify) when it is ready, reloading and stopping, and renews its watchdog.
  * Returns the process's exit status (API.md); what went wrong was logged.
  */
-int run_main(const struct config *config);
+int run_main(struct config *config, const struct run_words *words);
 
 #endif

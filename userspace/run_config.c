@@ -80,7 +80,19 @@ static int llm_from(const struct config *c, struct llm_config *l)
 	return err;
 }
 
-int run_engine_config(const struct config *c, struct engine_config *ret)
+void run_limits_config(const struct config *c, struct guard_limits *guard,
+		       struct verify_limits *verify)
+{
+	guard->cooldown_ns = c->remediate.cooldown_ns;
+	guard->per_hour = c->remediate.max_actions_per_hour;
+	guard->per_incident = c->remediate.max_actions_per_incident;
+	guard->blast_ratio = c->remediate.max_share;
+	copy_names(&c->remediate.protect, guard->protected_, GUARD_NAMES_MAX, &guard->nr_protected);
+	verify->window_ns = c->remediate.verify_within_ns;
+	verify->settle_ns = c->remediate.settle_ns;
+}
+
+enum guard_mode run_mode(const struct config *c)
 {
 	static const enum guard_mode modes[] = {
 		[CONFIG_MODE_OBSERVE] = GUARD_OBSERVE,
@@ -89,16 +101,14 @@ int run_engine_config(const struct config *c, struct engine_config *ret)
 		[CONFIG_MODE_AUTO] = GUARD_AUTO,
 	};
 
+	return modes[c->daemon.mode];
+}
+
+int run_engine_config(const struct config *c, struct engine_config *ret)
+{
 	engine_config_default(ret);
-	ret->mode = modes[c->daemon.mode];
-	ret->guard.cooldown_ns = c->remediate.cooldown_ns;
-	ret->guard.per_hour = c->remediate.max_actions_per_hour;
-	ret->guard.per_incident = c->remediate.max_actions_per_incident;
-	ret->guard.blast_ratio = c->remediate.max_share;
-	copy_names(&c->remediate.protect, ret->guard.protected_, GUARD_NAMES_MAX,
-		   &ret->guard.nr_protected);
-	ret->verify.window_ns = c->remediate.verify_within_ns;
-	ret->verify.settle_ns = c->remediate.settle_ns;
+	ret->mode = run_mode(c);
+	run_limits_config(c, &ret->guard, &ret->verify);
 	return llm_from(c, &ret->llm);
 }
 

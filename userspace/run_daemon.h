@@ -31,6 +31,7 @@
 #include "remediate/job.h"
 #include "serve/control.h"
 #include "serve/metrics.h"
+#include "run.h"
 #include "serve/server.h"
 
 #define WORKER_QUEUE_MAX 64
@@ -52,9 +53,23 @@ struct worker {
 	atomic_bool cancel; /* tells a job at hand to end early */
 };
 
+/* SIGHUP: one thread at a time reads the configuration again. Guarded by the daemon's lock. */
+struct reload {
+	struct config
+		*config; /* what struct daemon.config points to: changed in place, under the lock */
+	const struct run_words
+		*words; /* what the process was started with; NULL: cannot be read again */
+	pthread_t thread;
+	bool started; /* to be joined */
+	bool busy, again;
+	bool had_terminal;
+	uint64_t done, refused;
+};
+
 struct daemon {
-	const struct config *config;
+	const struct config *config; /* its live options change under the lock: read them under it */
 	pthread_mutex_t lock;
+	struct reload reload;
 	uint64_t started_ns;
 	int kernel_lock; /* one daemon for each network namespace */
 
@@ -113,6 +128,27 @@ void run_model_says(const struct config *c, char *says, size_t size);
 
 /** run_faults_config() - the options as the injector wants them. */
 void run_faults_config(const struct config *c, struct faults_config *ret);
+
+/** run_limits_config() - those of the guard and of verification; the rest of both stays as it is. */
+void run_limits_config(const struct config *c, struct guard_limits *guard,
+		       struct verify_limits *verify);
+
+/** run_mode() - [daemon] mode as the guard calls it. */
+enum guard_mode run_mode(const struct config *c);
+
+/* run_reload.c: SIGHUP. The file is read beside the sampler, and taken over under the lock. */
+
+/** reload_start() - take SIGHUP from the event loop; without words to load again from (struct run_words) it is ignored. 0 or -errno. */
+int reload_start(struct daemon *d);
+
+/** reload_stop() - wait for a reload under way. Without the lock. */
+void reload_stop(struct daemon *d);
+
+/** run_limits_now() - run_faults_config() of what is in force; takes the lock. */
+void run_limits_now(struct daemon *d, struct faults_config *ret);
+
+/** daemon_attach_configured() - a [service] section into the registry; what is wrong is logged. Under the lock, once there are threads. */
+void daemon_attach_configured(struct daemon *d, const struct config_service *c, uint64_t now_ns);
 
 /* run_models.c */
 

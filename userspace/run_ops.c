@@ -322,7 +322,7 @@ static int op_set_mode(void *ctx, const struct caller *who, const char *mode, cJ
 	return op_mode(ctx, ret, p);
 }
 
-/* Without the lock: it takes as long as a few forks. What it reads is set once, at the start. */
+/* Without the lock but for the configuration: it takes as long as a few forks. */
 static int op_doctor(void *ctx, cJSON **ret, struct problem *p)
 {
 	struct daemon *d = ctx;
@@ -330,7 +330,7 @@ static int op_doctor(void *ctx, cJSON **ret, struct problem *p)
 	char model[400], traces[640];
 
 	(void)p;
-	run_faults_config(d->config, &c);
+	run_limits_now(d, &c);
 	run_model_says(d->config, model, sizeof(model));
 	trace_export_says(d->config, traces, sizeof(traces));
 	return doctor_report(d->observer ? observer_can(d->observer) : NULL, d->observer_lack, &c,

@@ -59,7 +59,7 @@ int op_fault_types(void *ctx, cJSON **ret, struct problem *p)
 	struct faults_config c;
 
 	(void)p;
-	run_faults_config(d->config, &c);
+	run_limits_now(d, &c);
 	return ops_give(faults_types_json(&c), ret);
 }
 

@@ -87,11 +87,72 @@ static void test_config_printed_defaults_parse_back(void **state)
 	struct config before = c;
 
 	(void)state;
-	config_print_defaults(f);
+	config_print_defaults(f, false);
 	fclose(f);
 	if (parse(text))
 		fail_msg("%s", p.detail);
 	assert_memory_equal(&before, &c, sizeof(c));
+}
+
+/* The file that is installed: every option is there, and each line that says one is a comment. */
+static void test_config_commented_defaults_set_nothing(void **state)
+{
+	CLEANUP(freep) char *text = NULL;
+	size_t len, nr;
+	const struct config_option *o = config_options(&nr);
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	config_print_defaults(f, true);
+	fclose(f);
+	for (size_t i = 0; i < nr; i++) {
+		char line[96];
+		snprintf(line, sizeof(line), "\n#%s = ", o[i].key);
+		if (!strstr(text, line) || !strstr(text, o[i].doc))
+			fail_msg("[%s] %s is missing", o[i].section, o[i].key);
+	}
+	for (char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		assert_true(!*line || strchr("#[\n", *line));
+	}
+	if (parse(text))
+		fail_msg("%s", p.detail);
+	struct config defaults;
+	config_init(&defaults);
+	assert_memory_equal(&defaults, &c, sizeof(c));
+}
+
+/* What config_value() writes is read back as the same, for every kind of option. */
+static void test_config_values_read_back(void **state)
+{
+	static const char *const values[][2] = {
+		{ "mode", "auto-safe" },  { "listen", "127.0.0.2" }, { "cooldown", "90s" },
+		{ "cooldown", "2h" },     { "tick", "1500ms" },      { "static_errors", "0.125" },
+		{ "discover", "no" },     { "operator", "9005" },    { "seed", "9007199254740991" },
+		{ "protected", "a b c" }, { "slow", "1.5ms" },       { "daily_cap", "0" },
+	};
+	size_t nr;
+	const struct config_option *o = config_options(&nr);
+
+	(void)state;
+	for (size_t v = 0; v < ARRAY_SIZE(values); v++)
+		for (size_t i = 0; i < nr; i++) {
+			char text[CONFIG_TEXT_MAX];
+			struct config other = c;
+			if (strcmp(o[i].key, values[v][0]) != 0)
+				continue;
+			assert_int_equal(config_set(&c, &o[i], "x", values[v][1], &p), 0);
+			if (!config_differs(&o[i], &c, &other))
+				fail_msg("%s = %s does not differ from what was", o[i].key,
+					 values[v][1]);
+			config_value(&o[i], &c, text, sizeof(text));
+			assert_int_equal(config_set(&other, &o[i], "x", text, &p), 0);
+			if (config_differs(&o[i], &c, &other))
+				fail_msg("%s = %s reads back otherwise", o[i].key, text);
+			config_init(&other);
+			config_copy_option(&o[i], &other, &c);
+			assert_false(config_differs(&o[i], &c, &other));
+		}
 }
 
 static void test_config_file(void **state)
@@ -303,6 +364,8 @@ int main(void)
 		cmocka_unit_test_setup(test_config_defaults, reset),
 		cmocka_unit_test_setup(test_config_every_default_is_valid, reset),
 		cmocka_unit_test_setup(test_config_printed_defaults_parse_back, reset),
+		cmocka_unit_test_setup(test_config_commented_defaults_set_nothing, reset),
+		cmocka_unit_test_setup(test_config_values_read_back, reset),
 		cmocka_unit_test_setup(test_config_file, reset),
 		cmocka_unit_test_setup(test_config_file_errors_name_the_line, reset),
 		cmocka_unit_test_setup(test_config_file_refuses_a_long_line, reset),

@@ -165,6 +165,7 @@ struct config_option {
 	double min, max;
 	const char *choices;
 	const char *doc; /* one line */
+	bool live;       /* taken over by a reload (SIGHUP); others need a restart */
 };
 
 /** config_options() - the table; @nr: its length. Static. */
@@ -196,8 +197,26 @@ int config_set(struct config *c, const struct config_option *o, const char *wher
 /** config_check() - what no single option can know: ports differ, off loopback needs a token… 0 or -EINVAL. */
 int config_check(const struct config *c, struct problem *why);
 
-/** config_print_defaults() - the whole default file with its comments; it parses back to the defaults. */
-void config_print_defaults(FILE *to);
+/** config_differs() - has the option another value in @b than in @a? */
+bool config_differs(const struct config_option *o, const struct config *a, const struct config *b);
+
+/** config_copy_option() - give @to the value that @from has. Nothing is allocated. */
+void config_copy_option(const struct config_option *o, struct config *to,
+			const struct config *from);
+
+/** config_value() - the option's value in @c as the file would have it, into @to (cut when it does not fit). Returns @to. */
+const char *config_value(const struct config_option *o, const struct config *c, char *to,
+			 size_t size);
+
+/**
+ * config_print_defaults() - the whole default file with its comments; it parses back to the defaults.
+ * @commented: every KEY = VALUE is a comment too: the file to install, which changes nothing until
+ *	somebody takes a # away, and so keeps following the program's own defaults.
+ */
+void config_print_defaults(FILE *to, bool commented);
+
+/** config_print_man() - archaic-ebpf.conf(5)'s list of options, in the man macros. */
+void config_print_man(FILE *to);
 
 /** config_print_help() - one line an option, for --help. */
 void config_print_help(FILE *to);

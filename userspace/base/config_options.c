@@ -25,9 +25,9 @@ static const struct config_option options[] = {
 	  "", 0, 0, NULL,
 	  "File with the bearer token that callers over TCP must show; empty: none." },
 	{ "daemon", "mode", "mode", NULL, CONFIG_TYPE_CHOICE, FIELD(daemon.mode), "suggest", 0, 0,
-	  "observe|suggest|auto-safe|auto", "What the daemon may do by itself." },
+	  "observe|suggest|auto-safe|auto", "What the daemon may do by itself.", .live = true },
 	{ "daemon", "log_level", "log-level", NULL, CONFIG_TYPE_CHOICE, FIELD(daemon.log_level),
-	  "info", 0, 0, "debug|info|warning|error", "Least level that is logged." },
+	  "info", 0, 0, "debug|info|warning|error", "Least level that is logged.", .live = true },
 
 	{ "ports", "operator", "port-operator", NULL, CONFIG_TYPE_U16, FIELD(ports.operator_port),
 	  "8005", 1, 65535, NULL, "Port of the operator." },
@@ -91,40 +91,41 @@ static const struct config_option options[] = {
 	  9007199254740992.0, NULL, "Seed of the forest; 0: from the clock." },
 
 	{ "faults", "enabled", "faults-enabled", NULL, CONFIG_TYPE_BOOL, FIELD(faults.enabled),
-	  "yes", 0, 0, NULL, "May faults be armed at all?" },
+	  "yes", 0, 0, NULL, "May faults be armed at all?", .live = true },
 	{ "faults", "max_duration", "max-duration", NULL, CONFIG_TYPE_DURATION,
 	  FIELD(faults.max_duration_ns), "1h", 1 * MS, 24 * HOUR, NULL,
-	  "Longest that a fault lasts." },
+	  "Longest that a fault lasts.", .live = true },
 	{ "faults", "max_intensity", "max-intensity", NULL, CONFIG_TYPE_U32,
-	  FIELD(faults.max_intensity), "100", 1, 100, NULL, "Highest intensity." },
+	  FIELD(faults.max_intensity), "100", 1, 100, NULL, "Highest intensity.", .live = true },
 	{ "faults", "max_delay", "max-delay", NULL, CONFIG_TYPE_DURATION,
 	  FIELD(faults.max_delay_ns), "200s", 1 * MS, HOUR, NULL,
-	  "Longest delay that a fault adds to a request." },
+	  "Longest delay that a fault adds to a request.", .live = true },
 	{ "faults", "types", "fault-types", NULL, CONFIG_TYPE_LIST, FIELD(faults.types), "", 0, 0,
-	  NULL, "Allowed fault types; empty: all." },
+	  NULL, "Allowed fault types; empty: all.", .live = true },
 
 	{ "remediate", "cooldown", "cooldown", NULL, CONFIG_TYPE_DURATION,
 	  FIELD(remediate.cooldown_ns), "300s", 0, 24 * HOUR, NULL,
-	  "Time between two actions on one service." },
+	  "Time between two actions on one service.", .live = true },
 	{ "remediate", "max_actions_per_hour", "max-actions-per-hour", NULL, CONFIG_TYPE_U32,
 	  FIELD(remediate.max_actions_per_hour), "6", 0, 1000, NULL,
-	  "Actions an hour, on all services." },
+	  "Actions an hour, on all services.", .live = true },
 	{ "remediate", "max_actions_per_incident", "max-actions-per-incident", NULL,
 	  CONFIG_TYPE_U32, FIELD(remediate.max_actions_per_incident), "3", 0, 100, NULL,
-	  "Actions that one incident may take." },
+	  "Actions that one incident may take.", .live = true },
 	{ "remediate", "max_share", "max-share", NULL, CONFIG_TYPE_RATIO,
 	  FIELD(remediate.max_share), "0.25", 0, 1, NULL,
-	  "Share of all services that may be under action at once; one is always allowed." },
+	  "Share of all services that may be under action at once; one is always allowed.",
+	  .live = true },
 	{ "remediate", "verify_within", "verify-within", NULL, CONFIG_TYPE_DURATION,
 	  FIELD(remediate.verify_within_ns), "120s", 1 * S, 24 * HOUR, NULL,
-	  "An action that has not helped by then has failed." },
+	  "An action that has not helped by then has failed.", .live = true },
 	{ "remediate", "settle", "settle", NULL, CONFIG_TYPE_DURATION, FIELD(remediate.settle_ns),
-	  "2s", 0, HOUR, NULL, "Time after an action before its effect is judged." },
+	  "2s", 0, HOUR, NULL, "Time after an action before its effect is judged.", .live = true },
 	{ "remediate", "protected", "protected", NULL, CONFIG_TYPE_LIST, FIELD(remediate.protect),
-	  "", 0, 0, NULL, "Services that are never acted on." },
+	  "", 0, 0, NULL, "Services that are never acted on.", .live = true },
 	{ "remediate", "kill_switch", "kill-switch", NULL, CONFIG_TYPE_PATH,
 	  FIELD(remediate.kill_switch), "", 0, 0, NULL,
-	  "While this file exists nothing is acted on; empty: none." },
+	  "While this file exists nothing is acted on; empty: none.", .live = true },
 
 	{ "llm", "provider", "llm-provider", NULL, CONFIG_TYPE_CHOICE, FIELD(llm.provider), "none",
 	  0, 0, "none|gemini|openai",
@@ -158,29 +159,6 @@ const struct config_option *config_options(size_t *nr)
 {
 	*nr = ARRAY_SIZE(options);
 	return options;
-}
-
-void config_print_defaults(FILE *to)
-{
-	const char *section = "";
-
-	fputs("# archaic-ebpf.conf: every option with its default.\n"
-	      "# The command line wins over the environment (ARCHAIC_…), that over this file.\n",
-	      to);
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		const struct config_option *o = &options[i];
-		if (strcmp(section, o->section) != 0)
-			fprintf(to, "\n[%s]\n", section = o->section);
-		fprintf(to, "# %s", o->doc);
-		if (o->choices)
-			fprintf(to, " One of %s.", o->choices);
-		fprintf(to, "\n%s = %s\n", o->key, o->fallback);
-	}
-	fputs("\n# A service that is known from the start; one of port, pid, cgroup:\n"
-	      "# [service db]\n"
-	      "# port = 8002\n"
-	      "# supervised = yes\n",
-	      to);
 }
 
 void config_print_help(FILE *to)

@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -11,7 +12,7 @@
 static struct {
 	char service[64];
 	int fd;
-	enum log_level level;
+	_Atomic(enum log_level) level;
 } g = { .service = "archaic-ebpf", .fd = STDERR_FILENO, .level = LOG_LEVEL_INFO };
 
 static const char *const level_names[] = { "DEBUG", "INFO", "WARNING", "ERROR" };
@@ -23,9 +24,14 @@ void log_init(const char *service, int fd, enum log_level level)
 	g.level = level;
 }
 
+void log_set_level(enum log_level level)
+{
+	atomic_store(&g.level, level);
+}
+
 void log_as(const char *service, enum log_level level, const char *trace_id, const char *fmt, ...)
 {
-	if (level < g.level)
+	if (level < atomic_load(&g.level))
 		return;
 
 	char message[LOG_LINE_MAX / 2];

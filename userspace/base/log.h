@@ -24,6 +24,9 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
  */
 void log_init(const char *service, int fd, enum log_level level);
 
+/** log_set_level() - the least level from here on; any thread. */
+void log_set_level(enum log_level level);
+
 /** log_as() - a line under another service's name (an injected fault is logged as its target). NULL @service: our own; NULL @trace_id: none. */
 void log_as(const char *service, enum log_level level, const char *trace_id, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);

@@ -11,7 +11,7 @@ int cmd_check_config(struct cli *c)
 	struct problem why = { 0 };
 
 	if (c->nr_rest == 1 && !strcmp(c->rest[0], "--defaults")) {
-		config_print_defaults(c->out);
+		config_print_defaults(c->out, false);
 		return CLI_DONE;
 	}
 	if (config_load(c->nr_rest, c->rest, c->env, &config, &why) < 0)

@@ -13,5 +13,5 @@ int cmd_run(struct cli *c)
 
 	if (config_load(c->nr_rest, c->rest, c->env, &config, &why) < 0)
 		return cli_complain(c, CLI_USAGE, "%s", why.detail);
-	return run_main(&config);
+	return run_main(&config, &(struct run_words){ c->nr_rest, c->rest, c->env });
 }

@@ -310,6 +310,22 @@ size_t faults_disarm_all(struct faults *f)
 	return disarm_where(f, 0, NULL);
 }
 
+size_t faults_set_limits(struct faults *f, const struct faults_config *cfg)
+{
+	size_t nr = 0;
+
+	f->cfg.max_duration_ns = cfg->max_duration_ns;
+	f->cfg.max_intensity = cfg->max_intensity;
+	f->cfg.max_delay_ns = cfg->max_delay_ns;
+	f->cfg.allowed_types = cfg->allowed_types;
+	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
+		if (f->armed[i].used && !(cfg->allowed_types & 1U << f->armed[i].f.req.type)) {
+			end(f, &f->armed[i], FAULT_RESET, "the configuration allows it no more");
+			nr++;
+		}
+	return nr;
+}
+
 void faults_drop_service(struct faults *f, uint32_t service_id)
 {
 	if (service_id)

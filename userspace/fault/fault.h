@@ -178,6 +178,13 @@ struct faults;
  */
 int faults_new(const struct faults_config *cfg, struct faults **ret);
 
+/**
+ * faults_set_limits() - other limits for what is armed from here on: durations, intensity, delay, allowed types.
+ * The run dir and the rest stay. An armed fault whose type is not allowed any more ends ("reset"); the others
+ * go on to the end they were given. Returns how many ended.
+ */
+size_t faults_set_limits(struct faults *f, const struct faults_config *cfg);
+
 /** faults_free() - disarm all, stop the threads and the guardian. NULL is allowed. */
 void faults_free(struct faults *f);
 

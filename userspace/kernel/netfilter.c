@@ -45,8 +45,9 @@ static void args(struct args *a, const char *const *list)
 		arg(a, *list);
 }
 
-static int one_rule(const char *tool, const struct netfilter_rule *r, uint16_t port,
-		    struct buf *out)
+/* @verb: "-A" to append it, "-C" to ask whether it is there. */
+static int one_rule(const char *tool, const char *verb, const struct netfilter_rule *r,
+		    uint16_t port, struct buf *out)
 {
 	struct args a = { .n = 0 };
 	char port_text[8], queue_text[8], comment[64];
@@ -55,7 +56,7 @@ static int one_rule(const char *tool, const struct netfilter_rule *r, uint16_t p
 	snprintf(queue_text, sizeof(queue_text), "%u", r->queue);
 	snprintf(comment, sizeof(comment), NETFILTER_COMMENT "%s", r->id);
 	args(&a,
-	     (const char *const[]){ tool, "-w", "5", "-t", "mangle", "-A", "OUTPUT", "-p", "tcp",
+	     (const char *const[]){ tool, "-w", "5", "-t", "mangle", verb, "OUTPUT", "-p", "tcp",
 				    "--sport", port_text, NULL });
 	if (r->cgroup && r->cgroup[0])
 		args(&a, (const char *const[]){ "-m", "cgroup", "--path", r->cgroup, NULL });
@@ -86,7 +87,7 @@ static int add_family(bool v6, const struct netfilter_rule *r, char *why, size_t
 
 		buf_init(&out, 4096);
 		for (size_t p = 0; p < r->nr_ports && ret == 0; p++)
-			ret = one_rule(path, r, r->ports[p], &out);
+			ret = one_rule(path, "-A", r, r->ports[p], &out);
 		if (ret)
 			words(why, why_len, buf_str(&out));
 		buf_release(&out);
@@ -251,6 +252,26 @@ int netfilter_others(void)
 /* ---- probing */
 
 /*
+ * Without CAP_SYS_ADMIN there is no namespace to try it in. Asking for a rule that cannot be there
+ * makes nothing, and already needs the kernel's word on the target and the match: status 1 is "no
+ * such rule", 2 an option that is not known (NFQUEUE's or the match's revision is missing), 3 or 4 rights.
+ */
+static int ask_only(struct netfilter_rule *r)
+{
+	char path[FAULT_SPAWN_PATH_MAX];
+	int works = 0;
+
+	if (!fault_spawn_find("iptables", path))
+		return 0;
+	if (one_rule(path, "-C", r, r->ports[0], NULL) == 1)
+		works |= 1;
+	r->cgroup = "/";
+	if (works && one_rule(path, "-C", r, r->ports[0], NULL) == 1)
+		works |= 2;
+	return works;
+}
+
+/*
  * Tried in a child with a network namespace of its own: the user's rules are
  * not touched by a question. Exit status: bit 0 a plain rule works, bit 1 one
  * with a cgroup match.
@@ -262,7 +283,7 @@ static int probe_child(void)
 	int works = 0;
 
 	if (unshare(CLONE_NEWNET) < 0)
-		return 0;
+		return ask_only(&r);
 	if (netfilter_add(&r, NULL, 0) == 0)
 		works |= 1;
 	r.cgroup = "/";

@@ -70,6 +70,14 @@ void engine_set_mode(struct engine *e, enum guard_mode m, const char *by, uint64
 	engine_flush(e, now_ns);
 }
 
+void engine_set_limits(struct engine *e, const struct guard_limits *guard,
+		       const struct verify_limits *verify)
+{
+	guard_set_limits(e->guard, guard);
+	e->config.guard = *guard;
+	e->config.verify = *verify;
+}
+
 enum guard_mode engine_mode(const struct engine *e)
 {
 	return e->config.mode;

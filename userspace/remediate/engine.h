@@ -137,6 +137,10 @@ int engine_analyze(struct engine *e, uint64_t now_ns, const cJSON *body,
 void engine_set_mode(struct engine *e, enum guard_mode m, const char *by, uint64_t now_ns);
 enum guard_mode engine_mode(const struct engine *e);
 
+/** engine_set_limits() - other limits of the guard and of verification from the next tick on; copied. Incidents under way go on. */
+void engine_set_limits(struct engine *e, const struct guard_limits *guard,
+		       const struct verify_limits *verify);
+
 /** engine_find() - an incident in memory by id; NULL where there is none (it may be in the store). */
 const struct incident *engine_find(const struct engine *e, const char *id);
 

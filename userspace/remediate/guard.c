@@ -71,6 +71,11 @@ void guard_free(struct guard *g)
 	free(g);
 }
 
+void guard_set_limits(struct guard *g, const struct guard_limits *limits)
+{
+	g->limits = *limits;
+}
+
 const struct guard_limits *guard_limits(const struct guard *g)
 {
 	return &g->limits;

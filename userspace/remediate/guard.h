@@ -105,6 +105,9 @@ bool guard_breaker_open(const struct guard *g, uint64_t now_ns, uint64_t *until_
 
 const struct guard_limits *guard_limits(const struct guard *g);
 
+/** guard_set_limits() - other limits from the next question on; what is remembered stays, so a cool-down that was begun counts. */
+void guard_set_limits(struct guard *g, const struct guard_limits *limits);
+
 /** guard_witnesses() - the independent witnesses that @f's service is not serving. Returns how many of @ret were set. */
 unsigned guard_witnesses(const struct guard_limits *l, const struct service_facts *f,
 			 const char *ret[GUARD_WITNESSES_MAX]);
