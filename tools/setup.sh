@@ -8,6 +8,7 @@ usage() {
 	cat <<'END'
 usage: tools/setup.sh [--list] [SET]
   SET     build   compile everything
+          image   what a container image is built with: build without Node.js, and what is copied
           run     build, and what `make demo` and `make up` call (the default)
           test    run, and what `make test` calls
           lint    build, and formatters and linters
@@ -22,6 +23,7 @@ END
 build="make gcc libc6-dev pkg-config clang-19 llvm-19 bpftool libbpf-dev libelf-dev zlib1g-dev
 	libcurl4-openssl-dev libcjson-dev libsystemd-dev libmicrohttpd-dev libsodium-dev
 	libjwt-dev libsqlite3-dev libinih-dev uthash-dev libmnl-dev libqrencode-dev"
+image="$build ca-certificates iptables"
 # The web pages' bundler. Other builds of Node.js bring their own npm, which Debian's would not join.
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 	build="$build nodejs npm"
@@ -40,6 +42,7 @@ if [ "${1:-}" = --list ]; then
 fi
 case "${1:-run}" in
 build) want=$build ;;
+image) want=$image ;;
 run) want=$run ;;
 test) want=$test ;;
 lint) want=$lint ;;

@@ -55,16 +55,23 @@ up() {
 	echo '{}' >"$dir/daemon.json"
 	# tmpfs on /run and /opt: a containerd of the machine's is not found, and ours leaves nothing.
 	# Without CAP_SYS_RESOURCE no oom_score_adj may be lowered, hence 0.
-	# shellcheck disable=SC2016
-	LD_LIBRARY_PATH=${libraries:-} setsid unshare --net --mount --propagation private sh -c '
-		ip link set lo up
-		readlink /proc/self/ns/mnt >"$1/namespace"
-		mount -t tmpfs -o mode=755 tmpfs /run
-		mount -t tmpfs -o mode=755 tmpfs /opt
-		exec dockerd --host "unix://$1/docker.sock" --group root --pidfile "$1/docker.pid" \
-			--data-root "$1/data" --exec-root "$1/exec" --config-file "$1/daemon.json" \
-			--exec-opt native.cgroupdriver=cgroupfs --oom-score-adjust 0 --shutdown-timeout 3
-	' sh "$dir" </dev/null >"$dir/dockerd.log" 2>&1 &
+	{
+		# It outlives whoever called: no lock or pipe of theirs goes along.
+		for fd in /proc/"$BASHPID"/fd/*; do
+			fd=${fd##*/}
+			((fd < 3)) || exec {fd}>&-
+		done
+		# shellcheck disable=SC2016
+		LD_LIBRARY_PATH=${libraries:-} exec setsid unshare --net --mount --propagation private sh -c '
+			ip link set lo up
+			readlink /proc/self/ns/mnt >"$1/namespace"
+			mount -t tmpfs -o mode=755 tmpfs /run
+			mount -t tmpfs -o mode=755 tmpfs /opt
+			exec dockerd --host "unix://$1/docker.sock" --group root --pidfile "$1/docker.pid" \
+				--data-root "$1/data" --exec-root "$1/exec" --config-file "$1/daemon.json" \
+				--exec-opt native.cgroupdriver=cgroupfs --oom-score-adjust 0 --shutdown-timeout 3
+		' sh "$dir" </dev/null >"$dir/dockerd.log" 2>&1
+	} &
 	local started=$!
 	if ! wait_for 60 answers_or_gone "$started" || ! answers; then
 		tail -n 8 "$dir/dockerd.log" >&2
