@@ -9,8 +9,8 @@
  * leads to a new list: no event is passed over in silence.
  *
  * A list is told as KUBE_WATCH_LIST, a KUBE_WATCH_PRESENT for each object, and KUBE_WATCH_SYNCED:
- * what the taker knew and was not named in between is gone. Where the API cannot be reached, nothing
- * is told: the taker keeps what it has.
+ * what the taker knew and was not named in between is gone. A list that breaks off has no SYNCED, and the
+ * next one begins with another LIST: until then the taker keeps what it has.
  */
 #ifndef ARCHAIC_KUBE_WATCH_H
 #define ARCHAIC_KUBE_WATCH_H
