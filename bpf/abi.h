@@ -59,6 +59,16 @@ struct abi_port_key {
 };
 _Static_assert(sizeof(struct abi_port_key) == 8, "abi_port_key");
 
+/* An end of connections on another host: key of the `remotes` map; value: the id that userspace gave it. */
+struct abi_remote_key {
+	__u32 addr[4]; /* network order, as in IPv6 (v4-mapped where IPv4) */
+	__u16 port;    /* host byte order, of a server; 0: whoever connects from there */
+	__u16 pad;
+};
+_Static_assert(sizeof(struct abi_remote_key) == 20, "abi_remote_key");
+
+#define ABI_REMOTES_MAX 2048
+
 /*
  * One series. Service id 0 is the outside world. The overflow series has
  * server and client ABI_SERIES_OTHER. status 0 and method 0: the meta series

@@ -47,6 +47,14 @@ struct {
 	__type(value, __u32);
 } cookies SEC(".maps");
 
+/* Who is on other hosts; written by userspace, which is told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ABI_REMOTES_MAX);
+	__type(key, struct abi_remote_key);
+	__type(value, __u32);
+} remotes SEC(".maps");
+
 struct peer_key {
 	__u32 client_addr[4];
 	__u16 client_port;
@@ -123,6 +131,16 @@ static __always_inline void peer_of(struct __sk_buff *skb, const struct packet *
 	key->server_port = from_client ? p->dest : p->source;
 }
 
+static __always_inline __u32 remote_of(const __u32 *addr, __u16 port)
+{
+	struct abi_remote_key key = { .port = port };
+	__u32 *id;
+
+	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
+	id = bpf_map_lookup_elem(&remotes, &key);
+	return id ? *id : 0;
+}
+
 struct role {
 	__u32 server;
 	__u32 client;
@@ -148,22 +166,25 @@ static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *
 
 		__u32 *id = bpf_map_lookup_elem(&peers, &key);
 
-		if (id)
-			r->client = *id;
+		r->client = id ? *id : remote_of(key.client_addr, 0);
 		return;
 	}
 	r->client = service_of_socket(skb, note);
 	if (r->client)
 		r->role = ROLE_CLIENT;
 
-	__u32 server = service_of_port(netns, egress ? p->dest : p->source);
+	__u16 port = egress ? p->dest : p->source;
+	__u32 server = service_of_port(netns, port);
 	struct tuple t;
 
-	if (!server)
+	if (!server && !r->client)
 		return;
 	packet_addresses(skb, 0, p, &t);
-	if (!tuple_local(&t))
+	if (!server || !tuple_local(&t)) {
+		if (r->client)
+			r->server = remote_of(egress ? t.daddr : t.saddr, port);
 		return;
+	}
 	peer_of(skb, p, egress, &key);
 	if (r->client) {
 		__u32 id = r->client;

@@ -67,6 +67,20 @@ const struct observer_can *observer_can(const struct observer *o);
  */
 int observer_set_service(struct observer *o, const struct service *s);
 
+/* Somebody on another host, and the id under which edges name it: above all that services have. */
+struct observer_remote {
+	struct abi_remote_key key;
+	uint32_t id;
+};
+
+/**
+ * observer_set_remotes() - who is where on other hosts, instead of what was said before.
+ * A client's end then knows the server by its address and port, a server's end the client
+ * by its address (port 0); whoever is not listed is 0. Open connections follow.
+ * 0, -E2BIG (more than ABI_REMOTES_MAX: those before are set), or -errno.
+ */
+int observer_set_remotes(struct observer *o, const struct observer_remote *list, size_t nr);
+
 /** observer_drop_service() - stop watching; its counters stay until it is forgotten by all edges. Unknown ids are ignored. */
 void observer_drop_service(struct observer *o, uint32_t id);
 

@@ -71,6 +71,9 @@ struct observer {
 int observer_watch_tasks(int tgids, int cgroups, const struct service *before,
 			 const struct service *now);
 
+/** observer_raise_epoch() - every socket decides its role again with its next packet. */
+void observer_raise_epoch(struct observer *o);
+
 /** observer_tasks_open() - load and attach the scheduler's programs; sets can.tasks where that fails. */
 void observer_tasks_open(struct observer *o);
 void observer_tasks_close(struct observer *o);

@@ -150,7 +150,7 @@ static int watch_tasks(struct observer *o, const struct service *before, const s
 }
 
 /* Every socket decides its role again with its next packet. */
-static void raise_epoch(struct observer *o)
+void observer_raise_epoch(struct observer *o)
 {
 	__atomic_store_n(&o->request->bss->config.epoch, ++o->epoch, __ATOMIC_RELEASE);
 }
@@ -187,7 +187,7 @@ int observer_set_service(struct observer *o, const struct service *s)
 		HASH_ADD(hh, o->services, id, sizeof(w->id), w);
 	}
 	w->s = *s;
-	raise_epoch(o);
+	observer_raise_epoch(o);
 	return err ?: task_err;
 }
 
@@ -203,7 +203,7 @@ void observer_drop_service(struct observer *o, uint32_t id)
 	observer_tasks_watch(o, &w->s, NULL);
 	HASH_DEL(o->services, w);
 	free(w);
-	raise_epoch(o);
+	observer_raise_epoch(o);
 }
 
 void observer_both_ends(struct observer *o, bool on)
@@ -212,7 +212,7 @@ void observer_both_ends(struct observer *o, bool on)
 		return;
 	o->both_ends = on;
 	__atomic_store_n(&o->request->bss->config.both_ends, on, __ATOMIC_RELAXED);
-	raise_epoch(o);
+	observer_raise_epoch(o);
 }
 
 uint64_t observer_served(const struct observer *o, uint32_t service)
