@@ -145,7 +145,7 @@ void answer_raw(int fd, const char *text)
 	}
 }
 
-void answer(int fd, int status, const char *body)
+void answer_whole(int fd, int status, const char *body)
 {
 	char head[160];
 

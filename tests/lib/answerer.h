@@ -43,8 +43,8 @@ void answerer_tcp(struct answerer *a, answerer_fn *fn, void *ctx);
 /** answerer_stop() - break off what is under way, and end. */
 void answerer_stop(struct answerer *a);
 
-/** answer() - a whole answer of @body. */
-void answer(int fd, int status, const char *body);
+/** answer_whole() - a whole answer of @body. */
+void answer_whole(int fd, int status, const char *body);
 
 /** answer_raw() - these bytes. */
 void answer_raw(int fd, const char *text);

@@ -40,7 +40,7 @@ static void on_request(void *ctx, const struct answerer_request *q, int fd)
 	else if (script.raw)
 		answer_raw(fd, script.raw);
 	else if (script.body)
-		answer(fd, script.status, script.body);
+		answer_whole(fd, script.status, script.body);
 	else
 		answer_silence(fd);
 }

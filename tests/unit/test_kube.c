@@ -43,15 +43,15 @@ static void on_request(void *ctx, const struct answerer_request *q, int fd)
 	if (n < HEARD_MAX)
 		script.heard[n] = *q;
 	if (script.pages[0])
-		answer(fd, 200, script.pages[n < 8 && script.pages[n] ? n : 0]);
+		answer_whole(fd, 200, script.pages[n < 8 && script.pages[n] ? n : 0]);
 	else if (script.dry_status && strstr(q->path, "dryRun=All"))
-		answer(fd, script.dry_status, script.body);
+		answer_whole(fd, script.dry_status, script.body);
 	else if (script.huge)
 		answer_huge(fd, script.huge);
 	else if (script.raw)
 		answer_raw(fd, script.raw);
 	else if (script.body)
-		answer(fd, script.status, script.body);
+		answer_whole(fd, script.status, script.body);
 	else
 		answer_silence(fd);
 }

@@ -43,17 +43,17 @@ static void answer_lease(int fd, int status)
 {
 	CLEANUP(json_textp) char *text = cJSON_PrintUnformatted(store.lease);
 
-	answer(fd, status, text);
+	answer_whole(fd, status, text);
 }
 
 static void on_post(const struct answerer_request *q, cJSON *body, int fd)
 {
 	if (strstr(q->path, "dryRun=All")) {
 		store.dry++;
-		answer(fd, 201, q->body);
+		answer_whole(fd, 201, q->body);
 		cJSON_Delete(body);
 	} else if (store.lease) {
-		answer(fd, 409, "{\"message\":\"leases \\\"l\\\" already exists\"}");
+		answer_whole(fd, 409, "{\"message\":\"leases \\\"l\\\" already exists\"}");
 		cJSON_Delete(body);
 	} else {
 		store.writes++;
@@ -68,7 +68,7 @@ static void on_put(cJSON *body, int fd)
 	if (store.meddle)
 		stamp(store.lease);
 	if (strcmp(kube_meta(body, "resourceVersion"), kube_meta(store.lease, "resourceVersion"))) {
-		answer(fd, 409, "{\"message\":\"the object has been modified\"}");
+		answer_whole(fd, 409, "{\"message\":\"the object has been modified\"}");
 		cJSON_Delete(body);
 		return;
 	}
@@ -90,12 +90,12 @@ static void on_request(void *ctx, const struct answerer_request *q, int fd)
 		(void)json_parse(q->body, q->body_len, &body, &why);
 	if (store.refuse) {
 		cJSON_Delete(body);
-		answer(fd, store.refuse, "{\"message\":\"no\"}");
+		answer_whole(fd, store.refuse, "{\"message\":\"no\"}");
 	} else if (!strcmp(q->method, "POST")) {
 		on_post(q, body, fd);
 	} else if (!store.lease) {
 		cJSON_Delete(body);
-		answer(fd, 404, "{\"message\":\"leases \\\"l\\\" not found\"}");
+		answer_whole(fd, 404, "{\"message\":\"leases \\\"l\\\" not found\"}");
 	} else if (!strcmp(q->method, "PUT")) {
 		on_put(body, fd);
 	} else {
