@@ -261,17 +261,17 @@ static void test_kube_patch(void **state)
 
 static void test_kube_delete(void **state)
 {
-	assert_int_equal(kube_delete(*state, &pod, "", "5", false), -EINVAL);
-	assert_int_equal(kube_delete(*state, &pod, "u", "", false), -EINVAL);
-	assert_int_equal(kube_delete(*state, &pods, "u", "5", false), -EINVAL);
+	assert_int_equal(kube_delete(*state, &pod, "", "5", -1), -EINVAL);
+	assert_int_equal(kube_delete(*state, &pod, "u", "", -1), -EINVAL);
+	assert_int_equal(kube_delete(*state, &pods, "u", "5", -1), -EINVAL);
 	assert_int_equal(script.nr, 0);
-	assert_int_equal(kube_delete(*state, &pod, "u-1", "5", false), 0);
+	assert_int_equal(kube_delete(*state, &pod, "u-1", "5", -1), 0);
 	assert_int_equal(script.nr, 2);
 	assert_string_equal(script.heard[1].method, "DELETE");
 	assert_non_null(strstr(script.heard[1].body,
 			       "\"preconditions\":{\"uid\":\"u-1\",\"resourceVersion\":\"5\"}"));
 	say(409, "{\"message\":\"the UID in the precondition does not match\"}");
-	assert_int_equal(kube_delete(*state, &pod, "u-1", "5", false), -EBUSY);
+	assert_int_equal(kube_delete(*state, &pod, "u-1", "5", -1), -EBUSY);
 	assert_int_equal(script.nr, 1);
 }
 

@@ -11,6 +11,7 @@
 
 #define JSON_TYPE "application/json"
 #define MERGE_TYPE "application/merge-patch+json"
+#define PATCH_TYPE "application/json-patch+json"
 #define SAID_MAX 300
 
 struct kube {
@@ -385,22 +386,40 @@ int kube_replace(struct kube *k, const struct kube_ref *ref, const cJSON *body, 
 	return send_one(k, "PUT", path, "", JSON_TYPE, text, ret);
 }
 
+/* The version that a patch is meant for: the API refuses it where the object has another by then. */
+static bool bind_version(cJSON *body, const char *version)
+{
+	cJSON *to = cJSON_GetObjectItemCaseSensitive(body, "metadata");
+
+	if (cJSON_IsArray(body)) {
+		cJSON *op = cJSON_CreateObject();
+		if (!op || !cJSON_AddItemToArray(body, op)) {
+			cJSON_Delete(op);
+			return false;
+		}
+		cJSON_AddStringToObject(op, "op", "replace");
+		cJSON_AddStringToObject(op, "path", "/metadata/resourceVersion");
+		return cJSON_AddStringToObject(op, "value", version);
+	}
+	if (!to)
+		to = cJSON_AddObjectToObject(body, "metadata");
+	cJSON_DeleteItemFromObjectCaseSensitive(to, "resourceVersion");
+	return cJSON_AddStringToObject(to, "resourceVersion", version);
+}
+
 int kube_patch(struct kube *k, const struct kube_ref *ref, cJSON *body, const char *version,
 	       bool dry_only, cJSON **ret)
 {
 	if (!version || !*version)
 		return fail(k, -EINVAL, "a patch without the version that it changes");
-	cJSON *meta = cJSON_GetObjectItemCaseSensitive(body, "metadata");
-	if (!meta)
-		meta = cJSON_AddObjectToObject(body, "metadata");
-	cJSON_DeleteItemFromObjectCaseSensitive(meta, "resourceVersion");
-	if (!cJSON_AddStringToObject(meta, "resourceVersion", version))
+	if (!bind_version(body, version))
 		return fail(k, -ENOMEM, "out of memory");
-	return send_twice(k, "PATCH", ref, MERGE_TYPE, body, dry_only, ret);
+	return send_twice(k, "PATCH", ref, cJSON_IsArray(body) ? PATCH_TYPE : MERGE_TYPE, body,
+			  dry_only, ret);
 }
 
 int kube_delete(struct kube *k, const struct kube_ref *ref, const char *uid, const char *version,
-		bool dry_only)
+		int grace_s)
 {
 	CLEANUP(json_freep) cJSON *body = cJSON_CreateObject();
 
@@ -408,9 +427,11 @@ int kube_delete(struct kube *k, const struct kube_ref *ref, const char *uid, con
 		return fail(k, -EINVAL, "a deletion without the uid and the version of what goes");
 	cJSON_AddStringToObject(body, "apiVersion", "v1");
 	cJSON_AddStringToObject(body, "kind", "DeleteOptions");
+	if (grace_s >= 0)
+		cJSON_AddNumberToObject(body, "gracePeriodSeconds", grace_s);
 	cJSON *only = cJSON_AddObjectToObject(body, "preconditions");
 	cJSON_AddStringToObject(only, "uid", uid);
 	if (!cJSON_AddStringToObject(only, "resourceVersion", version))
 		return fail(k, -ENOMEM, "out of memory");
-	return send_twice(k, "DELETE", ref, JSON_TYPE, body, dry_only, NULL);
+	return send_twice(k, "DELETE", ref, JSON_TYPE, body, false, NULL);
 }

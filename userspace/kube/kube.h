@@ -87,15 +87,19 @@ int kube_create(struct kube *k, const struct kube_ref *ref, const cJSON *body, c
 int kube_replace(struct kube *k, const struct kube_ref *ref, const cJSON *body, cJSON **ret);
 
 /**
- * kube_patch() - a JSON merge patch; @version is put into its metadata.resourceVersion. dryRun first.
- * @dry_only: and nothing after it. @body: changed by that. @ret: the object afterwards; may be NULL.
+ * kube_patch() - a JSON merge patch, or where @body is an array a JSON patch (RFC 6902). dryRun first.
+ * @version: is put into metadata.resourceVersion, in @body itself. @dry_only: nothing after the dry run.
+ * @ret: the object afterwards; may be NULL.
  */
 int kube_patch(struct kube *k, const struct kube_ref *ref, cJSON *body, const char *version,
 	       bool dry_only, cJSON **ret);
 
-/** kube_delete() - exactly the object with that uid and resourceVersion. dryRun first. @dry_only: and nothing after it. */
+/**
+ * kube_delete() - exactly the object with that uid and resourceVersion. dryRun first.
+ * @grace_s: a pod's time to end by itself; -1: its own.
+ */
 int kube_delete(struct kube *k, const struct kube_ref *ref, const char *uid, const char *version,
-		bool dry_only);
+		int grace_s);
 
 /** kube_path() - a reference into the URL's path; -EINVAL where a name is none, -EMSGSIZE. Pure. */
 int kube_path(const struct kube_ref *ref, char *ret, size_t size);
