@@ -42,6 +42,9 @@ SETUP_bench := bench
 SETUP_bench-pages := bench
 SETUP_bench-load := bench
 SETUP_lint := lint
+SETUP_deb := deb
+SETUP_test-deb := deb
+SETUP_test-systemd := vm deb
 SETUP_demo := run
 SETUP_up := run
 NEEDS := $(strip $(foreach g,$(MAKECMDGOALS),$(SETUP_$(g))))
@@ -70,7 +73,7 @@ CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE
 override CPPFLAGS += -D_GNU_SOURCE -DARCHAIC_VERSION='"$(VERSION)"' -Iuserspace -I. -I$(B)/gen $(PKG_CFLAGS)
 LDLIBS := $(PKG_LIBS) -lm -lpthread
-override LDFLAGS += -pie
+override LDFLAGS += -pie -Wl,-z,relro,-z,now
 ifeq ($(SAN),1)
 override CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 override LDFLAGS += -fsanitize=address,undefined
@@ -104,6 +107,8 @@ TEST_BIN := $(filter-out $(BLIND_BIN),$(TEST_SRC:%.c=$(B)/%))
 LOAD_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out %/main.c,$(sort $(wildcard tools/load/*.c))))
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
 MAN := $(sort $(wildcard userspace/man/*.[1-8] services/*/*.[1-8] tools/*/*.[1-8]))
+# What is made from the program's own tables, so that it cannot drift.
+SHARE := $(addprefix $(B)/share/,archaic-ebpf.conf completion archaic-ebpf.conf.5)
 
 .PHONY: all bpf bpf-arm64 tests FORCE
 all: $(BIN) $(SERVICE_BIN) $(TOOL_BIN) ## build everything (default)
@@ -251,7 +256,7 @@ setup: ## install the Debian packages that everything here needs (root)
 # Minutes each: they play whole incidents in real time.
 SLOW_BIN := $(B)/tests/host/test_scenes $(B)/tests/host/test_daemon_remedy
 T ?= $(TEST_BIN) $(BLIND_BIN)
-test: all $(if $(NPM),web) bpf-arm64 $(T) ## run all tests (T=build/tests/unit/test_text for one); root for most
+test: all share $(if $(NPM),web) bpf-arm64 $(T) ## run all tests (T=build/tests/unit/test_text for one); root for most
 	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log $(T)
 
 KERNEL ?= 5.10 6.1 6.12 7.2
@@ -284,12 +289,12 @@ bench-load: $(B)/bin/archaic-load ## hold archaic-load to wrk, h2load and vegeta
 
 # ---- keeping house
 
-.PHONY: fmt lint lint-text vmlinux man TAGS clean help install uninstall
+.PHONY: fmt lint lint-text vmlinux man TAGS clean help install uninstall deb
 fmt: ## format every C file
 	$(Q)CLANG_FORMAT=$(CLANG_FORMAT) tools/fmt.sh
-lint: lint-text bpf $(SKELS) $(TEST_SKELS) $(BLIND_BIN) ## format, lengths, forbidden calls, scripts, clang's warnings, man pages
+lint: lint-text bpf $(SHARE) $(SKELS) $(TEST_SKELS) $(BLIND_BIN) ## format, lengths, forbidden calls, scripts, clang's warnings, man pages
 	$(Q)CLANG='$(CLANG)' CPPFLAGS='$(subst ','\'',$(CPPFLAGS)) -Itests/lib' CFLAGS='-std=gnu17 $(WARNINGS)' tools/lint.sh compile
-	$(Q)for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
+	$(Q)for m in $(MAN) $(B)/share/archaic-ebpf.conf.5; do mandoc -T lint -W warning $$m || exit 1; done
 lint-text:
 	$(Q)CLANG_FORMAT=$(CLANG_FORMAT) tools/lint.sh text
 vmlinux: ## make vmlinux.h anew, from tools/vmlinux.types and this kernel's BTF
@@ -301,15 +306,26 @@ $(B)/man/%.txt: %
 TAGS: ## an Emacs tag file, in build/
 	$(Q)mkdir -p build && ctags -e -R -f build/TAGS bpf userspace services tests tools
 
-install: all ## install below DESTDIR and PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/archaic-ebpf
-	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/
-	$(if $(TOOL_BIN)$(SERVICE_BIN),install -m 755 $(TOOL_BIN) $(SERVICE_BIN) $(DESTDIR)$(PREFIX)/libexec/archaic-ebpf/)
-	$(foreach m,$(MAN),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))/$(notdir $(m));)
+.PHONY: share
+share: $(SHARE)
+$(B)/share/archaic-ebpf.conf: $(BIN)
+	$(say) SHARE $@
+	$(Q)mkdir -p $(@D) && $(BIN) check-config --template > $@
+$(B)/share/completion: $(BIN)
+	$(say) SHARE $@
+	$(Q)mkdir -p $(@D) && $(BIN) completion bash > $@
+$(B)/share/archaic-ebpf.conf.5: tools/man/archaic-ebpf.conf.5.in $(BIN)
+	$(say) SHARE $@
+	$(Q)mkdir -p $(@D) && $(BIN) check-config --man > $(@D)/options
+	$(Q)sed -e '/^@OPTIONS@$$/{r $(@D)/options' -e 'd}' -e 's/@VERSION@/$(VERSION)/' $< > $@
+
+INSTALL_ENV = BUILD='$(B)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)'
+install: all share ## install below DESTDIR and PREFIX: programs, unit, man pages, completion, configuration
+	$(Q)$(INSTALL_ENV) tools/deploy/install.sh install
 uninstall: ## take out what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/archaic-ebpf
-	rm -rf $(DESTDIR)$(PREFIX)/libexec/archaic-ebpf
-	$(foreach m,$(MAN),rm -f $(DESTDIR)$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $(m)))/$(notdir $(m));)
+	$(Q)$(INSTALL_ENV) tools/deploy/install.sh uninstall
+deb: all share ## build the Debian package, in build/deb, and have lintian look at it
+	$(Q)ARCHAIC_BUILD=$(B) VERSION=$(VERSION) tools/deploy/deb.sh
 
 clean: ## remove build/
 	rm -rf build

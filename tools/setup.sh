@@ -15,7 +15,8 @@ usage: tools/setup.sh [--list] [SET]
           vm      test, and QEMU for `make test-vm`
           browser test, and the browser of `make test-browser`
           bench   test, and the load generators of `make bench`
-          all     everything
+          deb     build, and what makes, checks and tries the Debian package
+          all     everything but deb
   --list  print the set's packages and stop
 END
 }
@@ -29,11 +30,12 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 	build="$build nodejs npm"
 fi
 run="$build ca-certificates curl iproute2 iptables jq procps"
-test="$run libcmocka-dev libasan8 libubsan1 python3 python3-venv openssl util-linux"
+test="$run libcmocka-dev libasan8 libubsan1 python3 python3-venv openssl systemd util-linux"
 lint="$build clang-format-19 shellcheck mandoc git"
 vm="$test qemu-system-x86 busybox-static cpio xz-utils dpkg kmod"
 browser="$test chromium fonts-dejavu-core"
 bench="$test wrk nghttp2-client"
+deb="$build debhelper debootstrap dpkg-dev lintian"
 
 list=no
 if [ "${1:-}" = --list ]; then
@@ -49,6 +51,7 @@ lint) want=$lint ;;
 vm) want=$vm ;;
 browser) want=$browser ;;
 bench) want=$bench ;;
+deb) want=$deb ;;
 all) want="$lint $vm $browser $bench" ;;
 -h | --help)
 	usage

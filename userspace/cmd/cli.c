@@ -5,7 +5,7 @@
 #include "base/config.h"
 #include "cmd/cmd.h"
 
-#define COMMANDS_MAX 16
+#define COMMANDS_MAX 24
 #define OPTIONS(...) ((const struct cli_option[]){ __VA_ARGS__, { NULL, NULL, NULL } })
 
 static const struct cli_command commands[] = {
@@ -93,8 +93,13 @@ static const struct cli_command commands[] = {
 	{ "check-config", "", "read the configuration as run would, and say what is wrong",
 	  .own_options = true, .local = true, .run = cmd_check_config,
 	  .more_help = config_print_help,
-	  .examples = "  archaic-ebpf check-config --config ./archaic-ebpf.conf\n"
-		      "  archaic-ebpf check-config --defaults >archaic-ebpf.conf\n" },
+	  .examples =
+		  "  archaic-ebpf check-config --config ./archaic-ebpf.conf\n"
+		  "  archaic-ebpf check-config --template >archaic-ebpf.conf    # all of it commented\n"
+		  "  archaic-ebpf check-config --defaults >archaic-ebpf.conf\n" },
+	{ "completion", "bash", "print the completion of this command line for bash", 1, 1,
+	  .local = true, .run = cmd_completion,
+	  .examples = "  . <(archaic-ebpf completion bash)\n" },
 	{ "version", "", "the version", .local = true, .run = cmd_version,
 	  .examples = "  archaic-ebpf version\n" },
 };

@@ -80,6 +80,9 @@ void cli_say(struct cli *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /** cli_parse() - words into c->args and c->values, by c->command's options. 0, or CLI_USAGE having complained. */
 int cli_parse(struct cli *c);
 
+/** cli_option_at() - the command's @i-th option, its own and then the common ones; NULL from the end on. Not for own_options. */
+const struct cli_option *cli_option_at(const struct cli_command *command, size_t i);
+
 /** cli_help() - what `archaic-ebpf COMMAND --help` prints; NULL @command: the list of commands. */
 void cli_help(FILE *to, const struct cli_command *command);
 
@@ -130,6 +133,7 @@ bool cli_colour(const struct cli *c);
 /* ---- the commands */
 int cmd_run(struct cli *c);
 int cmd_check_config(struct cli *c);
+int cmd_completion(struct cli *c);
 int cmd_pages(struct cli *c);
 int cmd_attach(struct cli *c);
 int cmd_detach(struct cli *c);

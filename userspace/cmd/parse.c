@@ -26,7 +26,7 @@ static size_t own_count(const struct cli_command *command)
 	return n;
 }
 
-static const struct cli_option *option_at(const struct cli_command *command, size_t i)
+const struct cli_option *cli_option_at(const struct cli_command *command, size_t i)
 {
 	size_t own = own_count(command);
 
@@ -40,7 +40,7 @@ static bool find_option(const struct cli_command *command, const char *name, siz
 {
 	const struct cli_option *o;
 
-	for (size_t i = 0; (o = option_at(command, i)); i++)
+	for (size_t i = 0; (o = cli_option_at(command, i)); i++)
 		if (!strncmp(o->name, name, len) && !o->name[len]) {
 			*ret = i;
 			return true;
@@ -104,7 +104,7 @@ static int unknown_option(struct cli *c, const char *word)
 	char given[WORD_MAX + 1];
 
 	snprintf(given, sizeof(given), "%.*s", (int)strcspn(word + 2, "="), word + 2);
-	for (size_t i = 0; i < CLI_OPTIONS_MAX && (o = option_at(c->command, i)); i++)
+	for (size_t i = 0; i < CLI_OPTIONS_MAX && (o = cli_option_at(c->command, i)); i++)
 		names[i] = o->name;
 	near = cli_nearest(given, names);
 	if (near)
@@ -123,7 +123,7 @@ static int take_option(struct cli *c, const char *word, const char *next, int *t
 
 	if (!find_option(c->command, word + 2, len, &i))
 		return unknown_option(c, word);
-	const struct cli_option *o = option_at(c->command, i);
+	const struct cli_option *o = cli_option_at(c->command, i);
 	*taken = 1;
 	if (!o->value) {
 		if (equals)
@@ -190,7 +190,7 @@ static void help_command(FILE *to, const struct cli_command *command)
 	fprintf(to, "usage: archaic-ebpf %s%s%s [OPTION]…\n\n%s\n\nOPTIONS\n", command->name,
 		*command->args ? " " : "", command->args, command->summary);
 	if (!command->own_options)
-		for (size_t i = 0; (o = option_at(command, i)); i++)
+		for (size_t i = 0; (o = cli_option_at(command, i)); i++)
 			print_option(to, o);
 	if (command->more_help)
 		command->more_help(to);
