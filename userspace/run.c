@@ -194,7 +194,7 @@ static int open_engine(struct daemon *d)
 		.store = d->store,
 		.cancel = &d->worker.cancel,
 	};
-	return err;
+	return err ?: run_change_open(d);
 }
 
 static int open_server(struct daemon *d)
@@ -267,6 +267,7 @@ static void close_all(struct daemon *d)
 	worker_stop(d);
 	engine_free(d->engine);
 	facts_free(d->facts);
+	changer_free(d->changer);
 	llm_free(d->llm);
 	faults_free(d->faults);
 	observer_close(d->observer);

@@ -88,6 +88,7 @@ struct daemon {
 	struct traces *traces; /* NULL: no receiver is configured; see run_export.h */
 	struct worker worker;
 	struct executor executor;
+	struct changer *changer; /* see run_change.c; the worker's */
 
 	sd_event *event;
 	sd_event_source *timer;
@@ -117,6 +118,11 @@ void daemon_sync_service(struct daemon *d, const struct service *s);
 
 /** daemon_drop_service() - forget it everywhere. Under the lock. */
 void daemon_drop_service(struct daemon *d, uint32_t id);
+
+/* run_change.c */
+
+/** run_change_open() - repairs by others' hands, as the options allow them: into the executor and the facts. 0 or -errno. */
+int run_change_open(struct daemon *d);
 
 /* run_config.c */
 

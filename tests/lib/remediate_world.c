@@ -74,6 +74,41 @@ static int restart(void *ctx, const struct service_facts *target, char *says, si
 	return w->restart_err;
 }
 
+static int prepare(void *ctx, enum action_kind kind, const struct service_facts *target,
+		   struct change *ret, char *says, size_t size)
+{
+	struct world *w = ctx;
+
+	w->prepares++;
+	w->last_kind = kind;
+	w->last_target = target->service;
+	*ret = (struct change){ .kind = kind };
+	snprintf(ret->kube.workload.name, sizeof(ret->kube.workload.name), "%s", target->name);
+	snprintf(says, size, w->prepare_ret ? "an autoscaler owns it" : "it can be done");
+	return w->prepare_ret;
+}
+
+static int change(void *ctx, const struct change *c, char *says, size_t size)
+{
+	struct world *w = ctx;
+
+	assert_int_equal(c->kind, w->last_kind);
+	w->changed++;
+	snprintf(says, size, w->change_err ? "it is not ready" : "it was done");
+	return w->change_err;
+}
+
+static int undo(void *ctx, const struct change *c, char *says, size_t size)
+{
+	struct world *w = ctx;
+
+	assert_int_equal(c->kind, w->last_kind);
+	assert_string_equal(c->kube.workload.name, world_name(w->last_target));
+	w->undos++;
+	snprintf(says, size, w->undo_ret ? "somebody has changed it" : "it is as it was");
+	return w->undo_ret;
+}
+
 void world_init(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
@@ -187,9 +222,13 @@ void world_slow_db(struct world *w)
 
 void world_jobs(struct world *w)
 {
-	struct executor x = {
-		.ctx = w, .reset_fault = reset_fault, .restart = restart, .store = w->store
-	};
+	struct executor x = { .ctx = w,
+			      .reset_fault = reset_fault,
+			      .restart = restart,
+			      .store = w->store,
+			      .prepare = prepare,
+			      .change = change,
+			      .undo = undo };
 
 	while (w->nr_jobs) {
 		struct job *j = w->jobs[0];

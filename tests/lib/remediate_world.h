@@ -37,6 +37,9 @@ struct world {
 	int armed;      /* what reset_fault finds */
 	int restart_err;
 	unsigned resets, restarts;
+	int prepare_ret, change_err, undo_ret; /* what change.h's three answer */
+	unsigned prepares, changed, undos;
+	enum action_kind last_kind;
 	uint32_t last_target;
 	struct llm_answer answer; /* what a JOB_PLAN gets */
 	unsigned asked;

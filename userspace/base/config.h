@@ -120,6 +120,9 @@ struct config {
 		uint64_t settle_ns;         /* after an action, before verification looks */
 		struct config_list protect; /* services that are never acted on; key "protected" */
 		char kill_switch[CONFIG_PATH_MAX]; /* while it exists, nothing is acted on; "": none */
+		char kubernetes[CONFIG_TEXT_MAX]; /* "": none; "account": the pod's service account; else a kubeconfig */
+		char docker[CONFIG_PATH_MAX];     /* socket; "": none */
+		bool systemd;
 	} remediate;
 	struct {
 		enum config_llm provider;

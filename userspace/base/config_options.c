@@ -127,6 +127,16 @@ static const struct config_option options[] = {
 	  FIELD(remediate.kill_switch), "", 0, 0, NULL,
 	  "While this file exists nothing is acted on; empty: none.", .live = true },
 
+	{ "remediate", "kubernetes", "repair-kubernetes", NULL, CONFIG_TYPE_TEXT,
+	  FIELD(remediate.kubernetes), "", 0, 0, NULL,
+	  "Pods may be repaired through: account (the pod's own), or a kubeconfig; empty: not." },
+	{ "remediate", "docker", "repair-docker", NULL, CONFIG_TYPE_PATH, FIELD(remediate.docker),
+	  "", 0, 0, NULL,
+	  "Containers may be restarted through this socket of a Docker Engine; empty: not." },
+	{ "remediate", "systemd", "repair-systemd", NULL, CONFIG_TYPE_BOOL,
+	  FIELD(remediate.systemd), "no", 0, 0, NULL,
+	  "Units may be restarted through systemd on the system's bus." },
+
 	{ "llm", "provider", "llm-provider", NULL, CONFIG_TYPE_CHOICE, FIELD(llm.provider), "none",
 	  0, 0, "none|gemini|openai",
 	  "Who plans; none: the built-in playbook, and nothing is sent." },

@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "detect/anomaly.h"
 #include "diagnose/diagnosis.h"
+#include "remediate/change.h"
 #include "remediate/guard.h"
 #include "remediate/plan.h"
 #include "remediate/verify.h"
@@ -89,7 +90,7 @@ struct incident_event {
 	uint64_t at_ns;
 	const char *
 		event; /* static: "onset" "anomaly" "joined" "diagnosis" "plan" "guard" "approved" "rejected"
-				     * "action_started" "action_done" "recovered" "verified" "failed" "unverified"
+				     * "action_started" "action_done" "undone" "recovered" "verified" "failed" "unverified"
 				     * "healed" "escalated" "closed" "note" */
 	char text[INCIDENT_TEXT_MAX];
 };
@@ -145,6 +146,8 @@ struct incident {
 	bool unsaved;           /* changed since it was handed to the store */
 	bool planning;          /* a model is being asked */
 	uint64_t job;           /* the job it waits for; 0: none */
+	bool undo_wanted;       /* the last action did not help, and is to be taken back */
+	struct change change;   /* that one, see remediate/change.h */
 	uint64_t wait_since_ns; /* asking the guard for this candidate since */
 	uint64_t calm_since_ns; /* all members calm since; 0: not */
 };

@@ -4,8 +4,9 @@
  *
  * Turns ranked causes and the services' state into candidates. It is blind to
  * faults: reset_fault is a candidate whether or not anything is armed, and
- * finds out when it is executed. restart is offered only for a service that
- * something starts again. Pure; any thread.
+ * finds out when it is executed. What else is offered hangs on what the service
+ * is: a pod, a container, a unit, or else a process that something starts again.
+ * Pure; any thread.
  */
 #ifndef ARCHAIC_ACTION_H
 #define ARCHAIC_ACTION_H
@@ -17,7 +18,7 @@
 #include "diagnose/diagnosis.h"
 #include "remediate/facts.h"
 
-#define ACTIONS_MAX 12      /* candidates of one incident */
+#define ACTIONS_MAX 20      /* candidates of one incident */
 #define ACTION_CAUSES_MAX 3 /* so many of the ranked causes get candidates */
 
 enum action_kind {
@@ -25,6 +26,13 @@ enum action_kind {
 	ACTION_RESTART,
 	ACTION_NOOP,
 	ACTION_ESCALATE,
+	/* By somebody else's hand, see change.h. */
+	ACTION_RESTART_CONTAINER,
+	ACTION_RESTART_UNIT,
+	ACTION_RESTART_POD,
+	ACTION_ROLLOUT_RESTART,
+	ACTION_SCALE,
+	ACTION_ROLLBACK,
 	NR_ACTION_KINDS
 };
 
@@ -41,7 +49,7 @@ struct action {
 	char undo[128]; /* sentence: how it is taken back, or why there is nothing to take back */
 };
 
-/** action_kind_name() - "reset_fault", "restart", "noop", "escalate". */
+/** action_kind_name() - "reset_fault", "restart", "noop", "escalate", "restart_container", "restart_unit", "restart_pod", "rollout_restart", "scale", "rollback". */
 const char *action_kind_name(enum action_kind k);
 
 /**

@@ -351,6 +351,8 @@ void engine_done(struct engine *e, uint64_t now_ns, struct job *j)
 		i->job = 0;
 		if (owned->kind == JOB_PLAN)
 			engine_plan_done(e, i, owned, now_ns);
+		else if (owned->kind == JOB_UNDO)
+			engine_undo_done(e, i, owned, now_ns);
 		else
 			engine_act_done(e, i, owned, now_ns);
 	}

@@ -79,6 +79,7 @@ struct engine_input {
 struct engine_stats {
 	uint64_t opened, merged, repaired, escalated, healed, unverified, rejected;
 	uint64_t actions, actions_failed, actions_nothing;
+	uint64_t undone, undo_failed;
 	uint64_t plans_playbook, plans_model, plans_fell_back;
 	uint64_t live_full;       /* anomalies that found no room */
 	uint64_t records_dropped; /* store rows that the queue had no room for */

@@ -133,9 +133,11 @@ void engine_act_done(struct engine *e, struct incident *i, const struct job *j, 
 		  j->err           ? "failed" :
 			  j->acted ? "done" :
 				     "nothing");
+	i->change = j->change;
 	if (j->err) {
 		e->stats.actions_failed++;
 		i->result = INCIDENT_RESULT_FAILED;
+		i->undo_wanted = j->acted && change_undoes(a->kind);
 		outcome(e, i, GUARD_FAILED, HISTORY_FAILED, now_ns);
 		engine_next(i, now_ns);
 	} else if (!j->acted) {
@@ -149,6 +151,54 @@ void engine_act_done(struct engine *e, struct incident *i, const struct job *j, 
 			e->ops.hold(e->ops.ctx, a->target, now_ns + e->config.hold_ns);
 		start_verifying(i, now_ns);
 	}
+}
+
+bool engine_undo(struct engine *e, struct incident *i, uint64_t now_ns)
+{
+	CLEANUP(job_freep) struct job *j = engine_job(e, JOB_UNDO, i);
+
+	if (!j)
+		return false;
+	j->change = i->change;
+	uint64_t id = j->id;
+	engine_submit_records(e);
+	if (e->ops.submit(e->ops.ctx, j)) {
+		e->stats.submit_full++;
+		return false;
+	}
+	TAKE_PTR(j);
+	i->job = id;
+	i->undo_wanted = false;
+	i->state = INCIDENT_ACTING;
+	i->dirty = i->unsaved = true;
+	if (e->ops.hold && i->nr_actions)
+		e->ops.hold(e->ops.ctx, i->actions[i->nr_actions - 1].target,
+			    now_ns + e->config.hold_ns);
+	return true;
+}
+
+void engine_undo_done(struct engine *e, struct incident *i, const struct job *j, uint64_t now_ns)
+{
+	cJSON *o = cJSON_CreateObject();
+	const char *kind = action_kind_name(j->change.kind);
+
+	e->stats.undone += j->acted;
+	e->stats.undo_failed += j->err < 0;
+	incident_note(i, now_ns, "undone", "%s: %.200s", kind, j->says);
+	tally_add(&e->tally, i->nr_actions ? i->actions[i->nr_actions - 1].target_name : NULL, kind,
+		  j->err < 0       ? "undo_failed" :
+			  j->acted ? "undone" :
+				     "left");
+	cJSON_AddStringToObject(o, "kind", kind);
+	cJSON_AddStringToObject(o, "result", j->says);
+	engine_audit(e, i, "engine", "undone", now_ns, o);
+	/* Whoever cannot take a thing back does not try the next one. */
+	if (j->err < 0) {
+		engine_escalate(e, i, now_ns,
+				"what did not help could not be taken back: a person must look");
+		return;
+	}
+	i->state = INCIDENT_PLANNED;
 }
 
 static void repaired(struct engine *e, struct incident *i, uint64_t now_ns)
@@ -185,6 +235,8 @@ static void repaired(struct engine *e, struct incident *i, uint64_t now_ns)
 void engine_verified(struct engine *e, struct incident *i, enum verify_result r, bool anomalous,
 		     uint64_t now_ns)
 {
+	const struct incident_action *last = &i->actions[i->nr_actions - 1];
+
 	if (r == VERIFY_VERIFIED) {
 		repaired(e, i, now_ns);
 	} else if (r == VERIFY_FAILED) {
@@ -193,7 +245,10 @@ void engine_verified(struct engine *e, struct incident *i, enum verify_result r,
 			i, now_ns, "failed",
 			"not back in the baseline within %.0f s (%u of %u ticks were bad); %s",
 			(double)e->config.verify.window_ns / 1e9, i->verify.bad, i->verify.spoke,
-			"nothing to undo: the next candidate has its turn");
+			change_undoes(last->kind) ?
+				"it is taken back, then the next candidate has its turn" :
+				"nothing to undo: the next candidate has its turn");
+		i->undo_wanted = change_undoes(last->kind);
 		outcome(e, i, GUARD_FAILED, HISTORY_FAILED, now_ns);
 		engine_next(i, now_ns);
 	} else {

@@ -431,7 +431,10 @@ void engine_drive(struct engine *e, struct incident *i, const struct engine_inpu
 		break;
 	case INCIDENT_PLANNED:
 	case INCIDENT_AWAITING_APPROVAL:
-		if (!drive_calm(e, i, in))
+		/* First of all, also before it may be found calm: what did not help does not stay. */
+		if (i->undo_wanted)
+			engine_undo(e, i, in->now_ns);
+		else if (!drive_calm(e, i, in))
 			drive_planned(e, i, in->now_ns);
 		break;
 	case INCIDENT_VERIFYING:

@@ -96,6 +96,11 @@ bool engine_act(struct engine *e, struct incident *i, const char *by, uint64_t n
 
 void engine_act_done(struct engine *e, struct incident *i, const struct job *j, uint64_t now_ns);
 
+/** Take the last action back. False: the worker's queue is full; try again. */
+bool engine_undo(struct engine *e, struct incident *i, uint64_t now_ns);
+
+void engine_undo_done(struct engine *e, struct incident *i, const struct job *j, uint64_t now_ns);
+
 /** The verification ended: @r is not VERIFY_PENDING. */
 void engine_verified(struct engine *e, struct incident *i, enum verify_result r, bool anomalous,
 		     uint64_t now_ns);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "discover/workload.h"
 #include "kernel/procs.h"
 
 #define SLOT_NS (FACTS_WINDOW_NS / FACTS_WINDOW_SLOTS)
@@ -28,6 +29,7 @@ struct facts {
 	struct service_facts list[SERVICE_MAX];
 	size_t nr;
 	uint64_t dropped;
+	unsigned reach;
 };
 
 char facts_process_state(pid_t pid, uint64_t start_ticks)
@@ -53,6 +55,39 @@ int facts_new(facts_process_state_fn *state, struct facts **ret)
 void facts_free(struct facts *f)
 {
 	free(f);
+}
+
+void facts_reach(struct facts *f, unsigned reach)
+{
+	f->reach = reach;
+}
+
+/* Whole or not at all: half an id may be another's. */
+static bool take(char *to, size_t size, const char *from)
+{
+	if (!from || !*from || strlen(from) >= size)
+		return false;
+	memcpy(to, from, strlen(from) + 1);
+	return true;
+}
+
+void facts_workload(struct service_facts *f, unsigned reach, const char *pod_namespace,
+		    const char *pod, const char *container_id, const char *unit)
+{
+	f->pod[0] = f->pod_namespace[0] = f->container_id[0] = f->unit[0] = '\0';
+	if (reach & FACTS_REACH_KUBE && take(f->pod, sizeof(f->pod), pod)) {
+		if (take(f->pod_namespace, sizeof(f->pod_namespace), pod_namespace))
+			return;
+		f->pod[0] = '\0';
+	}
+	/* A pod's container is its kubelet's: an Engine that restarted it would work against that. */
+	if (pod && *pod)
+		return;
+	if (reach & FACTS_REACH_DOCKER &&
+	    take(f->container_id, sizeof(f->container_id), container_id))
+		return;
+	if (reach & FACTS_REACH_SYSTEMD && !(container_id && *container_id))
+		(void)take(f->unit, sizeof(f->unit), unit);
 }
 
 void facts_begin(struct facts *f, const struct tick *t)
@@ -132,6 +167,20 @@ static void fill_identity(struct service_facts *f, const struct service *s)
 	f->netns_ino = s->netns_ino;
 }
 
+/*
+ * What it runs as, where restarting that restarts this service alone. A kubelet's containers are its
+ * own: without the pod's name nobody else is asked.
+ */
+static void fill_workload(const struct facts *f, struct service_facts *r, const struct service *s)
+{
+	struct workload w;
+
+	if (!f->reach || !s->own_cgroup || strstr(s->cgroup, "/kubepods"))
+		return;
+	workload_of_cgroup(s->cgroup, &w);
+	facts_workload(r, f->reach, "", "", w.container_id, w.systemd_unit);
+}
+
 int facts_add(struct facts *f, const struct tick *t, const struct service *s)
 {
 	if (f->nr == SERVICE_MAX) {
@@ -144,6 +193,7 @@ int facts_add(struct facts *f, const struct tick *t, const struct service *s)
 
 	*r = (struct service_facts){ .at_ns = t->at_ns };
 	fill_identity(r, s);
+	fill_workload(f, r, s);
 	w->used_ns = t->at_ns;
 	if (sample) {
 		window_take(w, t, sample);

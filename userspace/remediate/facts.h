@@ -20,6 +20,13 @@
 #define FACTS_WINDOW_NS (10ULL * 1000000000ULL)
 #define FACTS_WINDOW_SLOTS 10
 
+#define FACTS_CONTAINER_MAX 65 /* 64 hex digits and the NUL */
+#define FACTS_NAMESPACE_MAX 64
+#define FACTS_WORKLOAD_MAX 254 /* a pod's or unit's name */
+
+/* Whom this daemon can ask: what is out of its reach is not told of a service. Bits. */
+enum facts_reach { FACTS_REACH_KUBE = 1, FACTS_REACH_DOCKER = 2, FACTS_REACH_SYSTEMD = 4 };
+
 struct service_facts {
 	uint32_t service;
 	char name[SERVICE_NAME_MAX];
@@ -31,6 +38,11 @@ struct service_facts {
 	uint16_t ports[SERVICE_PORTS_MAX];
 	size_t nr_ports;
 	uint32_t netns_ino;
+
+	/* What it runs as, where this daemon can have it restarted there; at most one of the three. */
+	char pod_namespace[FACTS_NAMESPACE_MAX], pod[FACTS_WORKLOAD_MAX];
+	char container_id[FACTS_CONTAINER_MAX];
+	char unit[FACTS_WORKLOAD_MAX];
 
 	/* Of the last tick. */
 	uint64_t at_ns;
@@ -61,6 +73,13 @@ struct facts;
 /** facts_new() - 0 or -ENOMEM. @state: NULL takes facts_process_state(). */
 int facts_new(facts_process_state_fn *state, struct facts **ret);
 void facts_free(struct facts *f);
+
+/** facts_reach() - bits of enum facts_reach; none at first. */
+void facts_reach(struct facts *f, unsigned reach);
+
+/** facts_workload() - the part of a service's facts that says what it runs as; texts copied where they are within reach and whole. "" or NULL: none. */
+void facts_workload(struct service_facts *f, unsigned reach, const char *pod_namespace,
+		    const char *pod, const char *container_id, const char *unit);
 
 /** facts_begin() - a new tick: the list is emptied, the windows are kept. */
 void facts_begin(struct facts *f, const struct tick *t);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "incident/archive.h"
 #include "remediate/restart.h"
 
@@ -67,6 +68,60 @@ static void run_restart(struct job *j, const struct executor *x)
 	j->acted = !j->err;
 }
 
+/* What was found there, and what shall be: on disk before it is done. Only then can anybody take it back. */
+static int write_change(struct job *j, const struct executor *x)
+{
+	CLEANUP(json_freep) cJSON *o = change_json(&j->change);
+	struct record r = { .audit = true };
+
+	if (!x->store)
+		return 0;
+	if (j->nr_records)
+		r = j->records[0];
+	snprintf(r.state, sizeof(r.state), "undo");
+	cJSON_AddStringToObject(o, "incident", r.id);
+	r.json = o ? cJSON_PrintUnformatted(o) : NULL;
+	int err = r.json ? write_record(x->store, &r) : -ENOMEM;
+	cJSON_free(r.json);
+	return err;
+}
+
+static void run_change(struct job *j, const struct executor *x)
+{
+	if (!x->prepare || !x->change) {
+		j->err = -ENOTSUP;
+		snprintf(j->says, sizeof(j->says), "that cannot be done here");
+		return;
+	}
+	int no = x->prepare(x->ctx, j->action.kind, &j->target, &j->change, j->says,
+			    sizeof(j->says));
+	if (no) {
+		/* The precondition does not hold: nothing was done, and that is no failure. */
+		j->err = no < 0 ? no : 0;
+		return;
+	}
+	j->err = write_change(j, x);
+	if (j->err) {
+		snprintf(j->says, sizeof(j->says),
+			 "nothing was done: the undo record could not be written (%s)",
+			 strerror(-j->err));
+		return;
+	}
+	j->err = x->change(x->ctx, &j->change, j->says, sizeof(j->says));
+	/* Late is done all the same. */
+	j->acted = !j->err || j->err == -ETIMEDOUT || j->err == -ECANCELED;
+}
+
+static void run_undo(struct job *j, const struct executor *x)
+{
+	j->err = -ENOTSUP;
+	snprintf(j->says, sizeof(j->says), "that cannot be taken back here");
+	if (!x->undo)
+		return;
+	j->err = x->undo(x->ctx, &j->change, j->says, sizeof(j->says));
+	j->acted = !j->err;
+}
+
 static void run_action(struct job *j, const struct executor *x)
 {
 	/* What cannot be written down is not done: nobody could tell afterwards what it was. */
@@ -85,6 +140,10 @@ static void run_action(struct job *j, const struct executor *x)
 		run_restart(j, x);
 		break;
 	default:
+		if (change_handles(j->action.kind)) {
+			run_change(j, x);
+			break;
+		}
 		j->err = -EINVAL;
 		snprintf(j->says, sizeof(j->says), "there is nothing to execute");
 		break;
@@ -99,6 +158,9 @@ void job_run(struct job *j, const struct executor *x)
 		break;
 	case JOB_ACT:
 		run_action(j, x);
+		break;
+	case JOB_UNDO:
+		run_undo(j, x);
 		break;
 	case JOB_RECORD:
 		j->err = write_records(j, x->store);

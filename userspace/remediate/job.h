@@ -18,12 +18,13 @@
 
 #include "base/store.h"
 #include "remediate/action.h"
+#include "remediate/change.h"
 #include "remediate/facts.h"
 #include "remediate/llm.h"
 
 #define JOB_RECORDS_MAX 64
 
-enum job_kind { JOB_PLAN, JOB_ACT, JOB_RECORD };
+enum job_kind { JOB_PLAN, JOB_ACT, JOB_UNDO, JOB_RECORD };
 
 /* One row for the store: an incident as it stands, or an audit entry. */
 struct record {
@@ -49,6 +50,9 @@ struct job {
 	struct action action;
 	struct service_facts target;
 
+	/* JOB_ACT of those that change_handles(): out, what was done. JOB_UNDO: what to take back. */
+	struct change change;
+
 	/* JOB_ACT: the undo record, written first. JOB_RECORD: what to write. */
 	struct record records[JOB_RECORDS_MAX];
 	size_t nr_records;
@@ -69,6 +73,11 @@ struct executor {
 	int (*reset_fault)(void *ctx, uint32_t service, const char *name, char *says, size_t size);
 	/** restart() - NULL takes restart_process(). 0 or -errno. */
 	int (*restart)(void *ctx, const struct service_facts *target, char *says, size_t size);
+	/* Of change.h; NULL: they cannot be done here. ctx passes through. 0, 1 or -errno as there. */
+	int (*prepare)(void *ctx, enum action_kind kind, const struct service_facts *target,
+		       struct change *ret, char *says, size_t size);
+	int (*change)(void *ctx, const struct change *c, char *says, size_t size);
+	int (*undo)(void *ctx, const struct change *c, char *says, size_t size);
 	struct llm *llm;     /* NULL: plans fall back */
 	struct store *store; /* NULL: nothing is kept */
 	const atomic_bool

@@ -90,11 +90,22 @@ static int rank_in_class(const struct cause *c, const struct service_facts *f,
 	bool down = c->resource == FAULT_CLASS_DOWN;
 	bool restart_first = process_is_stuck(f) || down;
 
+	bool load = c->resource == FAULT_CLASS_CPU || c->resource == FAULT_CLASS_LATENCY;
+
 	switch (kind) {
 	case ACTION_RESET_FAULT:
 		return restart_first ? 2 : 0;
 	case ACTION_RESTART:
-		return restart_first ? 0 : 1;
+	case ACTION_RESTART_CONTAINER:
+	case ACTION_RESTART_UNIT:
+	case ACTION_RESTART_POD:
+		return restart_first ? 0 : 3;
+	case ACTION_SCALE:
+		return load && !restart_first ? 1 : RANK_DROP;
+	case ACTION_ROLLBACK:
+		return c->resource == FAULT_CLASS_ERRORS ? 4 : 6;
+	case ACTION_ROLLOUT_RESTART:
+		return 5;
 	case ACTION_NOOP:
 		return down && f && f->supervised ? 1 : RANK_DROP;
 	default:

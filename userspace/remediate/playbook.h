@@ -60,7 +60,8 @@ const struct history_entry *history_entry_find(const struct history *h, const ch
  *
  * The first cause's class decides. An unresponsive service whose process is stopped, stuck or
  * spinning is restarted first; otherwise reset_fault goes first, since it costs nothing where
- * nothing is armed. Candidates of a lower-ranked cause are kept only where its confidence comes
+ * nothing is armed. Then, of what is offered: more replicas where it is slow or short of CPU, one
+ * restart, the template of before where it answers errors, a restart of all one after the other. Candidates of a lower-ranked cause are kept only where its confidence comes
  * near the first's (PLAYBOOK_NEAR), noop only where a supervisor is about to act.
  * Returns how many are kept: never 0 when an escalate was among them.
  */
