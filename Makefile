@@ -327,6 +327,11 @@ uninstall: ## take out what install put there
 deb: all share ## build the Debian package, in build/deb, and have lintian look at it
 	$(Q)ARCHAIC_BUILD=$(B) VERSION=$(VERSION) tools/deploy/deb.sh
 
+DEB = $(B)/deb/archaic-ebpf_$(VERSION)_$(shell dpkg --print-architecture).deb
+.PHONY: test-deb
+test-deb: deb ## install, try, remove and purge the package in a clean Debian folder (debootstrap; root)
+	$(Q)tests/deb/run.sh $(DEB)
+
 clean: ## remove build/
 	rm -rf build
 help: ## this list
