@@ -79,8 +79,15 @@ serve() {
 	) </dev/null >>"$DIR/node$node/$name.log" 2>&1 9>&- &
 }
 
+# In node 1's network alone, so that the caller's folder is the one that it means.
+kubectl_here() {
+	local holder
+	holder=$(cat "$DIR/node1/holder" 2>/dev/null) || die "there is no cluster"
+	exec nsenter -t "$holder" -n -- kubectl --kubeconfig "$DIR/admin.conf" "$@"
+}
+
 admin() {
-	(inside 1 kubectl --kubeconfig "$DIR/admin.conf" "$@")
+	(kubectl_here "$@")
 }
 
 # ---- certificates
@@ -370,7 +377,7 @@ command=${1:-}
 case $command in
 up) up "$@" ;;
 down) down ;;
-kubectl) inside 1 kubectl --kubeconfig "$DIR/admin.conf" "$@" ;;
+kubectl) kubectl_here "$@" ;;
 enter) inside "$@" ;;
 load)
 	for node in $(nodes); do

@@ -100,6 +100,11 @@ static const struct cli_command commands[] = {
 	{ "completion", "bash", "print the completion of this command line for bash", 1, 1,
 	  .local = true, .run = cmd_completion,
 	  .examples = "  . <(archaic-ebpf completion bash)\n" },
+	{ "watch-faults", "", "carry out the cluster's Fault objects on this node, until SIGTERM",
+	  .run = cmd_watch_faults,
+	  .options = OPTIONS({ "node", "NAME", "this node's name; default ARCHAIC_NODE" },
+			     { "kubeconfig", "PATH", "default: the pod's service account" }),
+	  .examples = "  archaic-ebpf watch-faults --node worker-1\n" },
 	{ "version", "", "the version", .local = true, .run = cmd_version,
 	  .examples = "  archaic-ebpf version\n" },
 };

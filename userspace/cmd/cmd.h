@@ -145,5 +145,6 @@ int cmd_incidents(struct cli *c);
 int cmd_mode(struct cli *c);
 int cmd_doctor(struct cli *c);
 int cmd_version(struct cli *c);
+int cmd_watch_faults(struct cli *c);
 
 #endif
