@@ -14,6 +14,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "kernel/cgroup.h"
+#include "kernel/cgroup_namespace.h"
 #include "kernel/probe.h"
 #include "run_export.h"
 #include "run_live.h"
@@ -328,6 +330,21 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* A container has a cgroup namespace on cgroup v2: others' paths then begin with "/.." and can be attached to by nobody. */
+static void see_cgroups(void)
+{
+	char path[SERVICE_CGROUP_MAX];
+
+	if (cgroup_of_pid(1, path) < 0 || strncmp(path, "/..", 3) != 0)
+		return;
+	int err = cgroup_namespace_join(1);
+	if (err < 0)
+		log_warning(
+			"cgroups are seen from inside a container's cgroup namespace, and it cannot be left (%s): "
+			"give it the machine's, or CAP_SYS_ADMIN and CAP_SYS_PTRACE",
+			strerror(-err));
+}
+
 int run_main(struct config *config, const struct run_words *words)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
@@ -342,6 +359,7 @@ int run_main(struct config *config, const struct run_words *words)
 	pthread_mutex_init(&d->lock, NULL);
 	log_init("archaic-ebpf", STDERR_FILENO, config->daemon.log_level);
 	block_signals();
+	see_cgroups();
 
 	int err = lock_kernel(d);
 	if (err < 0) {
