@@ -20,6 +20,7 @@
 #include "run_export.h"
 #include "run_live.h"
 #include "run_pages.h"
+#include "run_roles.h"
 
 #define EXIT_FAILED 1
 
@@ -108,6 +109,14 @@ static int open_registry(struct daemon *d)
 	return registry_new(&options, &d->registry);
 }
 
+static int open_memory(struct daemon *d)
+{
+	int err = recent_new(RATE_WINDOW_NS, &d->recent);
+
+	d->requests = requests_new(2048);
+	return err ?: d->requests ? err : -ENOMEM;
+}
+
 static int open_detection(struct daemon *d)
 {
 	struct detector_config c;
@@ -120,11 +129,7 @@ static int open_detection(struct daemon *d)
 	c.limits.p99_ms = (double)d->config->detect.static_p99_ns / 1e6;
 	c.limits.errors_ratio = d->config->detect.static_errors;
 	c.limits.loss_ns = d->config->detect.total_loss_ns;
-	int err = detector_new(&c, &d->detector);
-	err = err ?: diagnoser_new(&d->diagnoser);
-	err = err ?: recent_new(RATE_WINDOW_NS, &d->recent);
-	d->requests = requests_new(2048);
-	return err ?: d->requests ? err : -ENOMEM;
+	return detector_new(&c, &d->detector) ?: diagnoser_new(&d->diagnoser);
 }
 
 void daemon_attach_configured(struct daemon *d, const struct config_service *c, uint64_t now_ns)
@@ -144,7 +149,11 @@ void daemon_attach_configured(struct daemon *d, const struct config_service *c, 
 
 static void on_hold(void *ctx, uint32_t service, uint64_t until_ns)
 {
-	detector_hold(((struct daemon *)ctx)->detector, service, until_ns);
+	struct daemon *d = ctx;
+
+	/* An operator's detector does not learn from what is anomalous anyway. */
+	if (d->detector)
+		detector_hold(d->detector, service, until_ns);
 }
 
 static void on_incident(void *ctx, const struct incident *i)
@@ -179,6 +188,11 @@ static int open_engine(struct daemon *d)
 	int err = run_engine_config(d->config, &c);
 	if (err)
 		return err;
+	/* A detector keeps the record of what was wrong; an operator plans and acts. */
+	if (d->role == ROLE_DETECTOR) {
+		c.mode = GUARD_OBSERVE;
+		c.llm.format = LLM_OFF;
+	}
 	if (c.llm.format != LLM_OFF) {
 		err = llm_new(&c.llm, &d->llm);
 		if (err < 0)
@@ -204,6 +218,7 @@ static int open_server(struct daemon *d)
 	const struct config *c = d->config;
 	struct problem p = { 0 };
 	CLEANUP(freep) char *token = NULL;
+	CLEANUP(freep) char *samples_token = NULL;
 	CLEANUP(run_pages_release) struct run_pages pages = { 0 };
 
 	if (*c->daemon.token_file && server_read_token(c->daemon.token_file, &token, &p) < 0) {
@@ -219,10 +234,13 @@ static int open_server(struct daemon *d)
 		.prometheus_url = *c->prometheus.url ? c->prometheus.url : NULL,
 	};
 	int err = run_pages_config(c, &pages, &s, &p);
-	err = err ?: server_start(&s, &daemon_ops, d, &d->server, &p);
+	err = err ?: role_server(d, &s, &samples_token);
+	err = err ?: server_start(&s, role_ops(d), d, &d->server, &p);
+	if (samples_token)
+		explicit_bzero(samples_token, strlen(samples_token));
 	if (err < 0)
 		log_error("%s", p.detail);
-	else
+	else if (d->role == ROLE_RUN)
 		run_pages_say(c, token, pages.chaos_token ?: token);
 	return err;
 }
@@ -267,6 +285,7 @@ static void close_all(struct daemon *d)
 	trace_export_close(d);
 	live_close(d);
 	worker_stop(d);
+	role_close(d);
 	engine_free(d->engine);
 	facts_free(d->facts);
 	changer_free(d->changer);
@@ -284,32 +303,59 @@ static void close_all(struct daemon *d)
 	closep(&d->kernel_lock);
 }
 
+static int open_watching(struct daemon *d)
+{
+	int err = open_faults(d);
+
+	if (err < 0)
+		return err;
+	/* Later calls, from whatever thread, find the answer there. */
+	probe_cached();
+	open_observer(d);
+	return 0;
+}
+
+static int open_stages(struct daemon *d)
+{
+	int err = live_open(d) ?: open_registry(d) ?: open_memory(d);
+
+	if (!err && role_judges(d))
+		err = open_detection(d);
+	if (!err && (role_judges(d) || role_acts(d)))
+		err = open_engine(d);
+	if (!err && role_judges(d))
+		models_load(d);
+	return err ?: role_open(d);
+}
+
 /* In the order of need: the guardian is forked (faults) before the first thread starts. */
 static int open_all(struct daemon *d)
 {
 	const struct config *c = d->config;
 
 	int err = make_dir(c->daemon.run_dir, 0755) ?: make_dir(c->daemon.state_dir, 0700);
-	if (err)
-		return err;
-	err = open_faults(d);
+	if (!err && role_watches(d))
+		err = open_watching(d);
 	if (err < 0)
 		return err;
-	/* Later calls, from whatever thread, find the answer there. */
-	probe_cached();
 	open_store(d);
-	open_observer(d);
-	err = live_open(d) ?: open_registry(d) ?: open_detection(d) ?: open_engine(d);
-	if (!err)
-		models_load(d);
-	if (err) {
+	err = open_stages(d);
+	if (err < 0) {
 		log_error("cannot start: %s", strerror(-err));
 		return err;
 	}
-	for (size_t i = 0; i < c->nr_services; i++)
-		daemon_attach_configured(d, &c->services[i], clock_mono_ns());
-	daemon_scan(d, clock_mono_ns());
-	err = open_loop(d) ?: worker_start(d) ?: trace_export_open(d);
+	if (role_watches(d)) {
+		for (size_t i = 0; i < c->nr_services; i++)
+			daemon_attach_configured(d, &c->services[i], clock_mono_ns());
+		pthread_mutex_lock(&d->lock); /* the agent's thread is there already */
+		daemon_scan(d, clock_mono_ns());
+		pthread_mutex_unlock(&d->lock);
+	}
+	err = open_loop(d);
+	if (err >= 0 && d->engine)
+		err = worker_start(d);
+	if (err >= 0 && role_watches(d))
+		err = trace_export_open(d);
 	if (err < 0) {
 		log_error("cannot start: %s", strerror(-err));
 		return err;
@@ -345,23 +391,40 @@ static void see_cgroups(void)
 			strerror(-err));
 }
 
-int run_main(struct config *config, const struct run_words *words)
+static void say_running(const struct daemon *d)
+{
+	const struct config *c = d->config;
+
+	if (d->role == ROLE_RUN)
+		log_info("running in mode %s; control socket %s, operator %s:%u, detector %s:%u",
+			 config_mode_name(c->daemon.mode), c->daemon.socket, c->daemon.listen,
+			 c->ports.operator_port, c->daemon.listen, c->ports.detector_port);
+	else
+		log_info("running as %s; control socket %s, listening on %s", role_name(d->role),
+			 c->daemon.socket, c->daemon.listen);
+}
+
+int run_main(struct config *config, enum role role, const struct run_words *words)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return EXIT_FAILED;
 	d->config = config;
+	d->role = role;
 	d->reload = (struct reload){ .config = config, .words = words };
 	d->kernel_lock = -1;
 	d->started_ns = clock_mono_ns();
-	d->tick_ns = config->observe.warmup_tick_ns;
+	d->started_wall_ms = (uint64_t)MAX(clock_wall_ms(), (int64_t)1);
+	/* Between processes a second is what is agreed on. */
+	d->tick_ns = role == ROLE_RUN ? config->observe.warmup_tick_ns : config->observe.tick_ns;
 	pthread_mutex_init(&d->lock, NULL);
 	log_init("archaic-ebpf", STDERR_FILENO, config->daemon.log_level);
 	block_signals();
-	see_cgroups();
+	if (role_watches(d))
+		see_cgroups();
 
-	int err = lock_kernel(d);
+	int err = role_watches(d) ? lock_kernel(d) : 0;
 	if (err < 0) {
 		log_error(err == -EADDRINUSE ?
 				  "another archaic-ebpf run is active in this network namespace; "
@@ -371,16 +434,13 @@ int run_main(struct config *config, const struct run_words *words)
 	} else {
 		err = open_all(d);
 		if (err >= 0) {
-			log_info(
-				"running in mode %s; control socket %s, operator %s:%u, detector %s:%u",
-				config_mode_name(config->daemon.mode), config->daemon.socket,
-				config->daemon.listen, config->ports.operator_port,
-				config->daemon.listen, config->ports.detector_port);
+			say_running(d);
 			sd_notifyf(0, "READY=1\nSTATUS=Mode %s",
 				   config_mode_name(config->daemon.mode));
 			err = sd_event_loop(d->event);
 			sd_notify(0, "STOPPING=1");
-			log_info("stopping: every fault is disarmed");
+			log_info(role_watches(d) ? "stopping: every fault is disarmed" :
+						   "stopping");
 		}
 	}
 	close_all(d);

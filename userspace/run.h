@@ -7,6 +7,14 @@
 
 struct config;
 
+/* Which of the stages this process has. */
+enum role {
+	ROLE_RUN,      /* all of them */
+	ROLE_AGENT,    /* watches its node, arms faults, pushes its ticks */
+	ROLE_DETECTOR, /* merges nodes, judges */
+	ROLE_OPERATOR, /* plans, guards, acts */
+};
+
 /* What the configuration was loaded from, to load it again on SIGHUP; borrowed for as long as run_main() runs. */
 struct run_words {
 	int argc;
@@ -20,6 +28,6 @@ struct run_words {
  * Tells systemd (sd_notify) when it is ready, reloading and stopping, and renews its watchdog.
  * Returns the process's exit status (API.md); what went wrong was logged.
  */
-int run_main(struct config *config, const struct run_words *words);
+int run_main(struct config *config, enum role role, const struct run_words *words);
 
 #endif

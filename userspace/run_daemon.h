@@ -32,6 +32,7 @@
 #include "serve/control.h"
 #include "serve/metrics.h"
 #include "run.h"
+#include "run.h"
 #include "serve/server.h"
 
 #define WORKER_QUEUE_MAX 64
@@ -40,6 +41,18 @@
 struct daemon;
 struct live;
 struct traces;
+struct push;
+struct merge;
+struct follow;
+
+#define NODES_MAX 64 /* MERGE_NODES_MAX */
+
+/* How a node was told of in the log last. */
+struct node_told {
+	char node[SERVICE_NAME_MAX];
+	int state; /* enum node_state */
+	bool lies;
+};
 
 /* One thread that does what is slow, in the order given. */
 struct worker {
@@ -89,6 +102,20 @@ struct daemon {
 	struct worker worker;
 	struct executor executor;
 	struct changer *changer; /* see run_change.c; the worker's */
+
+	enum role role;
+	struct control_ops ops; /* of this role */
+	uint64_t started_wall_ms;
+	struct push *push;     /* agent; see run_roles.h */
+	struct merge *merge;   /* detector */
+	struct follow *follow; /* operator */
+	struct node_told nodes_told[NODES_MAX];
+	/* What came of the newest tick. */
+	struct {
+		uint64_t tick, at_ns;
+		bool has_diagnosis;
+		struct diagnosis diagnosis;
+	} judged;
 
 	sd_event *event;
 	sd_event_source *timer;

@@ -74,7 +74,8 @@ static void tell(struct daemon *d)
 	pthread_mutex_lock(&d->lock);
 	tell_level(d);
 	if (events_wanted(d->live->events, clock_mono_ns())) {
-		faults_each(d->faults, tell_fault, d);
+		if (d->faults)
+			faults_each(d->faults, tell_fault, d);
 		sample = sample_json(d);
 	}
 	pthread_mutex_unlock(&d->lock);

@@ -86,8 +86,8 @@ static void keep(struct daemon *d, const struct tick *t)
 	struct series_input in = {
 		.end_ms = clock_mono_to_wall_ms(t->at_ns),
 		.tick = t,
-		.knows_tasks = can && !can->tasks,
-		.knows_in_flight = can && !can->in_flight,
+		.knows_tasks = d->merge || (can && !can->tasks),
+		.knows_in_flight = d->merge || (can && !can->in_flight),
 		.scores = scores,
 	};
 

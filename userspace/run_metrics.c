@@ -11,6 +11,7 @@
 #include "discover/workload.h"
 #include "run_export.h"
 #include "run_live.h"
+#include "run_roles.h"
 
 #define EXEMPLARS_MAX 512 /* requests that are looked at, newest first */
 
@@ -221,7 +222,8 @@ static void add_self(struct scrape *x)
 /* What userspace's own tables and queues had no room for. */
 static void add_losses(struct scrape *x)
 {
-	const struct engine_stats *e = engine_stats(x->d->engine);
+	static const struct engine_stats none;
+	const struct engine_stats *e = x->d->engine ? engine_stats(x->d->engine) : &none;
 	const struct registry_stats r = registry_stats(x->d->registry);
 	struct live_losses live;
 
@@ -309,9 +311,9 @@ static void add_zeroes(struct scrape *x, const char *service)
 
 static void add_operator(struct scrape *x)
 {
-	const struct tally *t = engine_tally(x->d->engine);
+	const struct tally *t = x->d->engine ? engine_tally(x->d->engine) : NULL;
 
-	for (size_t i = 0; i < t->nr; i++) {
+	for (size_t i = 0; t && i < t->nr; i++) {
 		const struct tally_count *c = &t->counts[i];
 		if (*c->action)
 			metrics_add(x->m, METRIC_REMEDIATIONS,
@@ -356,11 +358,13 @@ int view_metrics(struct daemon *d, struct metrics *m)
 		add_service(&x, s);
 		add_zeroes(&x, s->name);
 	}
-	faults_each(d->faults, add_fault, &x);
+	if (d->faults)
+		faults_each(d->faults, add_fault, &x);
 	add_operator(&x);
 	add_losses(&x);
 	add_api(&x);
 	trace_export_metrics(d, m);
+	role_metrics(d, m);
 	metrics_add(m, METRIC_BUILD_INFO, METRIC_LABELS(ARCHAIC_VERSION), 1);
 	return metrics_add(m, METRIC_DEGRADATION, METRIC_LABELS(), view_degradation(d));
 }

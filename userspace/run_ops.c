@@ -6,6 +6,7 @@
 #include "run_export.h"
 #include "run_live.h"
 #include "run_ops.h"
+#include "run_roles.h"
 #include "serve/doctor.h"
 
 int ops_give(cJSON *j, cJSON **ret)
@@ -354,6 +355,9 @@ const struct control_ops daemon_ops = {
 	.detach = op_detach,
 	.accept = op_accept,
 	.graph = op_graph,
+	.sample = op_sample,
+	.nodes = op_nodes,
+	.judgement = op_judgement,
 	.scores = op_scores,
 	.requests = op_requests,
 	.faults = op_faults,

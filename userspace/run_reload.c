@@ -32,7 +32,9 @@ static bool has_terminal(void)
 
 static void take_mode(struct daemon *d)
 {
-	engine_set_mode(d->engine, run_mode(d->config), "configuration", clock_mono_ns());
+	/* A detector only keeps the record. */
+	if (d->engine && d->role != ROLE_DETECTOR)
+		engine_set_mode(d->engine, run_mode(d->config), "configuration", clock_mono_ns());
 }
 
 static void take_log_level(struct daemon *d)
@@ -44,6 +46,8 @@ static void take_faults(struct daemon *d)
 {
 	struct faults_config f;
 
+	if (!d->faults)
+		return;
 	run_faults_config(d->config, &f);
 	size_t ended = faults_set_limits(d->faults, &f);
 	if (ended)
@@ -54,6 +58,8 @@ static void take_limits(struct daemon *d)
 {
 	struct engine_config e;
 
+	if (!d->engine)
+		return;
 	engine_config_default(&e);
 	run_limits_config(d->config, &e.guard, &e.verify);
 	engine_set_limits(d->engine, &e.guard, &e.verify);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "run_export.h"
 #include "run_live.h"
+#include "run_roles.h"
 
 #define SCAN_NS NSEC_PER_SEC
 #define STILL_OPEN_NS (30 * NSEC_PER_SEC)
@@ -18,11 +19,14 @@ void daemon_sync_service(struct daemon *d, const struct service *s)
 
 void daemon_drop_service(struct daemon *d, uint32_t id)
 {
-	faults_drop_service(d->faults, id);
+	if (d->faults)
+		faults_drop_service(d->faults, id);
 	if (d->observer)
 		observer_drop_service(d->observer, id);
-	detector_forget(d->detector, id);
-	diagnoser_forget(d->diagnoser, id);
+	if (d->detector) {
+		detector_forget(d->detector, id);
+		diagnoser_forget(d->diagnoser, id);
+	}
 	recent_forget(d->recent, id);
 }
 
@@ -71,7 +75,8 @@ static void gather_facts(struct daemon *d, const struct tick *t)
 
 	facts_begin(d->facts, t);
 	for (size_t i = 0; (s = registry_at(d->registry, i)); i++)
-		facts_add(d->facts, t, s);
+		if (nodes_know(d, s->id))
+			facts_add(d->facts, t, s);
 }
 
 static bool any_anomalous(const struct daemon *d)
@@ -119,7 +124,7 @@ static void log_verdicts(const struct daemon *d, uint64_t span_ns)
 
 static void judge(struct daemon *d, const struct tick *t)
 {
-	struct diagnosis diagnosis;
+	struct diagnosis *diagnosis = &d->judged.diagnosis;
 	bool anomalous;
 	size_t nr_facts;
 
@@ -128,8 +133,13 @@ static void judge(struct daemon *d, const struct tick *t)
 	live_verdicts(d);
 	diagnoser_feed(d->diagnoser, t, d->verdicts, d->nr_verdicts);
 	anomalous = any_anomalous(d);
-	if (anomalous)
-		diagnoser_run(d->diagnoser, &diagnosis);
+	if (anomalous) {
+		diagnoser_run(d->diagnoser, diagnosis);
+		nodes_silence(d, diagnosis);
+	}
+	d->judged.has_diagnosis = anomalous;
+	d->judged.at_ns = t->at_ns;
+	d->judged.tick++;
 	gather_facts(d, t);
 
 	const char *kill_switch = d->config->remediate.kill_switch;
@@ -139,7 +149,7 @@ static void judge(struct daemon *d, const struct tick *t)
 			    .now_ns = t->at_ns,
 			    .verdicts = d->verdicts,
 			    .nr_verdicts = d->nr_verdicts,
-			    .diagnosis = anomalous ? &diagnosis : NULL,
+			    .diagnosis = anomalous ? diagnosis : NULL,
 			    .facts = facts,
 			    .nr_facts = nr_facts,
 			    .kill_switch = *kill_switch && access(kill_switch, F_OK) == 0,
@@ -170,16 +180,25 @@ void daemon_tick(struct daemon *d, uint64_t now_ns)
 	struct tick t;
 
 	pthread_mutex_lock(&d->lock);
-	if (now_ns >= d->next_scan_ns)
+	if (role_watches(d) && now_ns >= d->next_scan_ns)
 		daemon_scan(d, now_ns);
-	read_tick(d, now_ns, &t);
-	judge(d, &t);
-	tick_faults(d);
+	if (d->merge)
+		nodes_tick(d, now_ns, &t);
+	else
+		read_tick(d, now_ns, &t);
+	if (d->detector)
+		judge(d, &t);
+	if (d->follow)
+		follow_tick(d, now_ns);
+	if (d->faults)
+		tick_faults(d);
+	if (d->push)
+		push_tick(d, &t);
 	live_tick(d, &t);
 	recent_push(d->recent, &t);
 
 	/* Short ticks only until it is known what is usual: then a second is enough, and costs a tenth. */
-	if (!d->warm && detector_warm(d->detector) && diagnoser_warm(d->diagnoser)) {
+	if (!d->warm && d->detector && detector_warm(d->detector) && diagnoser_warm(d->diagnoser)) {
 		d->warm = true;
 		d->tick_ns = d->config->observe.tick_ns;
 		log_info(

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "run_daemon.h"
+#include "run_roles.h"
 
 #define EDGES_MAX 1024
 
@@ -47,6 +47,8 @@ static void add_list(cJSON *to, const char *name, const char *const *items, size
 
 int view_degradation(const struct daemon *d)
 {
+	if (!role_watches(d))
+		return role_degradation(d);
 	if (!d->observer)
 		return 3;
 	const struct observer_can *can = observer_can(d->observer);
@@ -55,7 +57,7 @@ int view_degradation(const struct daemon *d)
 	return can->tasks || can->in_flight ? 2 : can->clients || can->aborted || !d->store ? 1 : 0;
 }
 
-static void add_abilities(const struct daemon *d, cJSON *j)
+static void add_abilities(struct daemon *d, cJSON *j)
 {
 	static const char *const names[] = { "requests", "clients", "in flight", "aborted",
 					     "tasks" };
@@ -73,13 +75,14 @@ static void add_abilities(const struct daemon *d, cJSON *j)
 			else
 				works[nr_works++] = names[i];
 		}
-	} else {
+	} else if (role_watches(d)) {
 		lacks[nr_lacks++] = d->observer_lack;
 	}
 	if (!d->store)
 		lacks[nr_lacks++] = "no store on disk: incidents are lost when the daemon ends";
 	add_list(j, "works", works, nr_works);
 	add_list(j, "lacks", lacks, nr_lacks);
+	role_lacks(d, cJSON_GetObjectItemCaseSensitive(j, "lacks"));
 }
 
 static void add_detector(struct daemon *d, cJSON *j)
@@ -103,10 +106,14 @@ static void add_detector(struct daemon *d, cJSON *j)
 
 static void add_operator(struct daemon *d, cJSON *j)
 {
-	const struct engine_stats *e = engine_stats(d->engine);
-	const struct guard_limits *g = guard_limits(engine_guard(d->engine));
 	cJSON *op = cJSON_AddObjectToObject(j, "operator");
 
+	if (!d->engine) {
+		cJSON_AddStringToObject(op, "planner", "in another process");
+		return;
+	}
+	const struct engine_stats *e = engine_stats(d->engine);
+	const struct guard_limits *g = guard_limits(engine_guard(d->engine));
 	cJSON_AddStringToObject(op, "planner", d->llm ? "model, else playbook" : "playbook");
 	add_number(op, "cooldown_s", (double)g->cooldown_ns / 1e9);
 	cJSON_AddNumberToObject(op, "max_actions_per_hour", g->per_hour);
@@ -123,7 +130,9 @@ cJSON *view_health(struct daemon *d)
 
 	cJSON_AddStringToObject(j, "version", ARCHAIC_VERSION);
 	add_number(j, "uptime_s", (double)(clock_mono_ns() - d->started_ns) / 1e9);
-	cJSON_AddStringToObject(j, "mode", guard_mode_name(engine_mode(d->engine)));
+	cJSON_AddStringToObject(
+		j, "mode", guard_mode_name(d->engine ? engine_mode(d->engine) : GUARD_OBSERVE));
+	cJSON_AddStringToObject(j, "role", role_name(d->role));
 	cJSON_AddNumberToObject(j, "degradation_level", view_degradation(d));
 	add_abilities(d, j);
 	add_detector(d, j);
@@ -156,7 +165,8 @@ static void add_identity(cJSON *j, const struct service *s, const char *namespac
 	cJSON_AddStringToObject(j, "cgroup", s->cgroup);
 	cJSON *pids = cJSON_AddArrayToObject(j, "pids");
 	for (size_t i = 0; i < s->nr_pids; i++)
-		cJSON_AddItemToArray(pids, cJSON_CreateNumber(s->pids[i]));
+		if (s->pids[i]) /* 0: on another machine */
+			cJSON_AddItemToArray(pids, cJSON_CreateNumber(s->pids[i]));
 }
 
 static void add_traffic(cJSON *j, const struct recent_service *r)
@@ -203,7 +213,9 @@ cJSON *view_service(struct daemon *d, const struct service *s)
 	cJSON_AddBoolToObject(j, "anomalous", v && v->anomalous);
 	cJSON_AddStringToObject(j, "why", v ? v->why : "");
 	faults.list = cJSON_AddArrayToObject(j, "faults");
-	faults_each(d->faults, add_fault_id, &faults);
+	if (d->faults)
+		faults_each(d->faults, add_fault_id, &faults);
+	nodes_view(d, s->id, j);
 	cJSON_AddNumberToObject(j, "baseline_samples", v ? (double)v->baseline_samples : 0);
 	return j;
 }

@@ -470,6 +470,13 @@ int config_check(const struct config *c, struct problem *why)
 	if (!is_url_or_empty(c->llm.base_url))
 		return problem_parameter(why, 400, "base_url", c->llm.base_url,
 					 "an http:// or https:// URL");
+	if (!*c->roles.detector_url || !is_url_or_empty(c->roles.detector_url))
+		return problem_parameter(why, 400, "detector_url", c->roles.detector_url,
+					 "an http:// or https:// URL");
+	if (c->roles.node[0] && !service_name_valid(c->roles.node))
+		return problem_parameter(
+			why, 400, "node", c->roles.node,
+			"letters, digits, '.', '_' and '-', not beginning with '.' or '-'");
 	if (!is_url_or_empty(c->prometheus.url))
 		return problem_parameter(why, 400, "url", c->prometheus.url,
 					 "an http:// or https:// URL");

@@ -137,6 +137,19 @@ struct config {
 		char url[CONFIG_TEXT_MAX]; /* "": none; also PROMETHEUS_URL */
 	} prometheus;
 	struct {
+		char node[SERVICE_NAME_MAX];        /* "": the host's name */
+		char detector_url[CONFIG_TEXT_MAX]; /* of agents and operator */
+		char samples_token_file
+			[CONFIG_PATH_MAX]; /* agents show it, the detector asks for it; "": none */
+		char detector_token_file
+			[CONFIG_PATH_MAX]; /* the operator shows it to the detector; "": none */
+		char agents_token_file[CONFIG_PATH_MAX]; /* the operator shows it to agents; "": none */
+		char lock_file[CONFIG_PATH_MAX]; /* of the one operator that acts; "": in state_dir */
+		char lease[CONFIG_TEXT_MAX];     /* name of a Kubernetes Lease instead; "": none */
+		char token_review
+			[CONFIG_TEXT_MAX]; /* service account of agents, NAMESPACE:NAME; "": none */
+	} roles;
+	struct {
 		char endpoint[CONFIG_TEXT_MAX]; /* "": no traces; also OTEL_EXPORTER_OTLP_ENDPOINT */
 		char headers_file[CONFIG_PATH_MAX]; /* "": none */
 	} otlp;

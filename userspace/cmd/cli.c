@@ -15,6 +15,18 @@ static const struct cli_command commands[] = {
 		  "  archaic-ebpf run\n"
 		  "  archaic-ebpf run --mode auto-safe --port-operator 9005\n"
 		  "  ARCHAIC_MODE=observe archaic-ebpf run --config /etc/archaic-ebpf/archaic-ebpf.conf\n" },
+	{ "agent", "", "watch this node and push what it does to a detector", .own_options = true,
+	  .run = cmd_agent, .more_help = config_print_help,
+	  .examples =
+		  "  archaic-ebpf agent --detector-url http://10.0.0.9:8006 --samples-token-file /etc/archaic-ebpf/samples\n" },
+	{ "detector", "", "judge what the agents of many nodes push", .own_options = true,
+	  .run = cmd_detector, .more_help = config_print_help,
+	  .examples =
+		  "  archaic-ebpf detector --listen 0.0.0.0 --token-file /etc/archaic-ebpf/token --samples-token-file /etc/archaic-ebpf/samples\n" },
+	{ "operator", "", "repair what a detector finds, one of several at a time",
+	  .own_options = true, .run = cmd_operator, .more_help = config_print_help,
+	  .examples =
+		  "  archaic-ebpf operator --mode auto-safe --detector-url http://10.0.0.9:8006\n" },
 	{ "attach", "NAME", "watch a service, known by its port, a process or a cgroup", 1, 1,
 	  .run = cmd_attach,
 	  .options = OPTIONS({ "port", "PORT", "the TCP port it listens on" },

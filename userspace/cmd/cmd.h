@@ -132,6 +132,9 @@ bool cli_colour(const struct cli *c);
 
 /* ---- the commands */
 int cmd_run(struct cli *c);
+int cmd_agent(struct cli *c);
+int cmd_detector(struct cli *c);
+int cmd_operator(struct cli *c);
 int cmd_check_config(struct cli *c);
 int cmd_completion(struct cli *c);
 int cmd_pages(struct cli *c);

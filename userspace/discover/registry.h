@@ -87,6 +87,15 @@ size_t registry_count(const struct registry *r);
 /** registry_at() - the @i-th service, in order of id; NULL from registry_count() on. Borrowed. */
 const struct service *registry_at(const struct registry *r, size_t i);
 
+/**
+ * registry_put() - a service of another machine, under an id of the caller's own (rising), or what changed of it.
+ * Not for a table that is scanned. 0, -ENOSPC (full) or -EINVAL (an id that was used).
+ */
+int registry_put(struct registry *r, const struct service *s);
+
+/** registry_take_out() - forget it; the caller knows. */
+void registry_take_out(struct registry *r, uint32_t id);
+
 struct registry_stats {
 	uint64_t scans, failed_scans;
 	uint64_t refused_full;   /* found or attached, and the table was full */

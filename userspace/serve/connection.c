@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "serve/connection.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -27,14 +28,34 @@ void connection_deadline(struct server *s, struct conn *c, uint64_t span_ns)
 
 /* ---- a connection's life */
 
+/* IPv4 as such, also where it came to an IPv6 socket. "" where it is not known. */
+static void know_address(int fd, char ret[static INET6_ADDRSTRLEN])
+{
+	struct sockaddr_storage from = { 0 };
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&from;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&from;
+	socklen_t len = sizeof(from);
+
+	if (getpeername(fd, (struct sockaddr *)&from, &len) < 0)
+		return;
+	if (from.ss_family == AF_INET)
+		inet_ntop(AF_INET, &v4->sin_addr, ret, INET6_ADDRSTRLEN);
+	else if (from.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], ret, INET6_ADDRSTRLEN);
+	else if (from.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &v6->sin6_addr, ret, INET6_ADDRSTRLEN);
+}
+
 static void know_caller(const struct listener *l, int fd, struct caller *ret)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	*ret = (struct caller){ .transport = TRANSPORT_TCP, .uid = (uid_t)-1 };
-	if (!l->is_unix)
+	if (!l->is_unix) {
+		know_address(fd, ret->address);
 		return;
+	}
 	/* Nobody's rights where the kernel does not say who it is. */
 	ret->transport = TRANSPORT_UNIX;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
@@ -204,14 +225,16 @@ static void wait_ns(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
+/* @token: what is asked for; NULL: only what is vouched for. */
 static int check_token(const struct listener *l, struct MHD_Connection *connection,
-		       struct problem *p)
+		       const char *token, bool vouching, struct problem *p)
 {
 	const char *authorization = header(connection, "Authorization");
 	const struct sockaddr *from =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
 	struct server *s = l->server;
-	bool right = gate_token_ok(authorization, l->token);
+	bool right = (token && gate_token_ok(authorization, token)) ||
+		(vouching && authorization && s->vouched && s->vouched(s->ctx, authorization));
 	uint64_t now = clock_mono_ns(), wait = 0, own;
 
 	pthread_mutex_lock(&s->lock);
@@ -238,6 +261,14 @@ static bool is_api(const char *target)
 	return !strncmp(target, "/v1", 3);
 }
 
+static bool is_sample(const char *target)
+{
+	static const char path[] = "/v1/samples";
+
+	return !strncmp(target, path, sizeof(path) - 1) &&
+		(!target[sizeof(path) - 1] || target[sizeof(path) - 1] == '?');
+}
+
 static int check_gate(const struct listener *l, struct MHD_Connection *connection,
 		      const char *target, const char *method, struct problem *p)
 {
@@ -257,9 +288,13 @@ static int check_gate(const struct listener *l, struct MHD_Connection *connectio
 	}
 	if (l->is_page && connection_guard(l, connection, method, p))
 		return -EACCES;
+	/* Agents have a token of their own, which opens nothing else. */
+	if (is_sample(target) && l->part == SERVER_DETECTOR && (s->samples_token || s->vouched))
+		return check_token(l, connection, s->samples_token, true, p);
 	/* A browser fetches the page before anything could show the token. */
-	return l->needs_token && (!l->is_page || is_api(target)) ? check_token(l, connection, p) :
-								   0;
+	return l->needs_token && (!l->is_page || is_api(target)) ?
+		check_token(l, connection, l->token, false, p) :
+		0;
 }
 
 /* ---- one request */

@@ -49,7 +49,9 @@ struct conn {
 
 struct server {
 	struct router *router;
-	char *listen, *listen_pages, *token, *chaos_token, *socket_path;
+	char *listen, *listen_pages, *token, *chaos_token, *samples_token, *socket_path;
+	bool (*vouched)(void *ctx, const char *authorization); /* of control_ops */
+	void *ctx;
 	char *tls_cert, *tls_key;
 	bool read_only;
 	struct events *events; /* the daemon's; NULL: none */

@@ -21,6 +21,7 @@
 #define ARCHAIC_CONTROL_H
 
 #include <cjson/cJSON.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +53,7 @@ struct caller {
 	pid_t pid;
 	bool is_root;                   /* Unix and uid 0 */
 	char service[SERVICE_NAME_MAX]; /* the service that pid belongs to; "" when none or not looked up */
+	char address[INET6_ADDRSTRLEN]; /* TCP: where from; "" else */
 };
 
 /* POST /v1/services. Exactly one of port, pid, cgroup is given. */
@@ -163,6 +165,19 @@ struct control_ops {
 	 */
 	int (*analyze)(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret,
 		       struct problem *p);
+
+	/*
+	 * A tick of a node. Answers what its agent is to know (wire.h). NULL, and 404: this daemon merges no nodes;
+	 * 400: no sample; 409: it came already, or a later one did; 422: too many nodes.
+	 */
+	int (*sample)(void *ctx, const struct caller *who, const cJSON *body, cJSON **ret,
+		      struct problem *p);
+	/* Does somebody we trust vouch for this "Bearer …" of an agent? May wait. NULL: nobody does. */
+	bool (*vouched)(void *ctx, const char *authorization);
+	/* {"items":[…]}: the nodes; empty where there are none. */
+	int (*nodes)(void *ctx, cJSON **ret, struct problem *p);
+	/* The newest tick's verdicts, diagnosis and facts (remediate/judgement.h). */
+	int (*judgement)(void *ctx, cJSON **ret, struct problem *p);
 
 	/* {"mode":"observe|suggest|auto-safe|auto"}; set_mode gets one of the four and answers the same. */
 	int (*mode)(void *ctx, cJSON **ret, struct problem *p);

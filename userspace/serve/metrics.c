@@ -124,6 +124,18 @@ static const struct metric_family families[NR_METRICS] = {
 				 "0: everything works; higher: less does.", .kind = METRIC_GAUGE },
 	[METRIC_API_REQUESTS] = { "archaic_api_requests_total", "Requests to our own interface.",
 				  METRIC_COUNTER, .labels = LABELS("outcome") },
+	[METRIC_SAMPLES] = { "archaic_samples_total",
+			     "Ticks that an agent has pushed or a detector got, by what became of them.",
+			     METRIC_COUNTER, .labels = LABELS("outcome") },
+	[METRIC_NODE_STATE] = { "archaic_node_state",
+				"Which of the states a node is in, as the detector sees it.",
+				.kind = METRIC_GAUGE, .labels = LABELS("node", "state") },
+	[METRIC_NODE_CLOCK] = { "archaic_node_clock_offset_seconds",
+				"A node's wall clock less the detector's.", .kind = METRIC_GAUGE,
+				.labels = LABELS("node") },
+	[METRIC_NODE_CLOCK_LIES] = { "archaic_node_clock_wrong",
+				     "Is a node's clock off, or did it jump within the last minute?",
+				     .kind = METRIC_GAUGE, .labels = LABELS("node") },
 	[METRIC_OTLP_SPANS] = { "archaic_otlp_spans_total",
 				"Spans of traces, by what became of them.", METRIC_COUNTER,
 				.labels = LABELS("outcome") },
@@ -327,6 +339,17 @@ int metrics_add_hist(struct metrics *m, enum metric which, const char *const *va
 	return 0;
 }
 
+/* OpenTelemetry's form of an id that came as a UUID: Jaeger does not find the other (status 400). */
+static void strip_dashes(char *id)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; id[i]; i++)
+		if (id[i] != '-')
+			id[n++] = id[i];
+	id[n] = '\0';
+}
+
 int metrics_exemplar(struct metrics *m, enum metric which, const char *const *values,
 		     const struct metric_exemplar *ex)
 {
@@ -352,5 +375,6 @@ int metrics_exemplar(struct metrics *m, enum metric which, const char *const *va
 	if (!s->exemplars)
 		return -ENOMEM;
 	s->exemplars[i] = *ex;
+	strip_dashes(s->exemplars[i].trace_id);
 	return 0;
 }

@@ -64,9 +64,13 @@ enum metric {
 	METRIC_DEGRADATION,     /* gauge 0 (all works) .. 3 */
 	METRIC_API_REQUESTS, /* outcome="answered|origin|token|slow"; counter: our own interface */
 	METRIC_OTLP_SPANS, /* outcome="sent|dropped_full|dropped_late|rejected"; counter: traces that leave us */
-	METRIC_OTLP_REQUESTS,  /* outcome="ok|later|refused"; counter */
-	METRIC_OTLP_QUEUE,     /* gauge */
-	METRIC_OTLP_QUEUE_MAX, /* gauge */
+	METRIC_OTLP_REQUESTS,   /* outcome="ok|later|refused"; counter */
+	METRIC_OTLP_QUEUE,      /* gauge */
+	METRIC_OTLP_QUEUE_MAX,  /* gauge */
+	METRIC_SAMPLES,         /* outcome; counter: agents' ticks, at either end */
+	METRIC_NODE_STATE,      /* node, state="live|late|gone"; gauge, 1 for the one that is so */
+	METRIC_NODE_CLOCK,      /* node; gauge, s */
+	METRIC_NODE_CLOCK_LIES, /* node; gauge 0 or 1 */
 	NR_METRICS,
 };
 
@@ -110,7 +114,8 @@ int metrics_add_hist(struct metrics *m, enum metric which, const char *const *va
 
 /**
  * metrics_exemplar() - let @ex stand for the bucket of its value, where the series is there, has
- * observations in that bucket and nothing stands for it yet: the newest is given first.
+ * observations in that bucket and nothing stands for it yet: the newest is given first. A UUID loses its
+ * dashes, as traces have it (export/span.h).
  * 0, -EINVAL (not a histogram family), or -ENOMEM.
  */
 int metrics_exemplar(struct metrics *m, enum metric which, const char *const *values,

@@ -104,6 +104,10 @@ static const struct route routes[] = {
 	{ "POST", "/v1/services/{name}/accept", SOCKET, .handler = route_accept },
 	{ "GET", "/v1/graph", SOCKET | DETECTOR | PAGES, .handler = route_graph },
 	{ "GET", "/v1/scores", SOCKET | DETECTOR | DASHBOARD, .handler = route_scores },
+	/* Its members are observe/wire.h's. */
+	{ "POST", "/v1/samples", SOCKET | DETECTOR, BODY_JSON, .handler = route_sample },
+	{ "GET", "/v1/nodes", SOCKET | DETECTOR | DASHBOARD, .handler = route_nodes },
+	{ "GET", "/v1/judgement", SOCKET | DETECTOR, .handler = route_judgement },
 	{ "GET", "/v1/requests", SOCKET | DETECTOR | PAGES,
 	  .query = LIST("service", "slow", "failed", "limit"), .handler = route_requests },
 

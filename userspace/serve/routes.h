@@ -48,6 +48,11 @@ int route_load_start(struct exchange *x);
 int route_load_stop(struct exchange *x);
 int route_audit(struct exchange *x);
 
+/* routes_nodes.c */
+int route_sample(struct exchange *x);
+int route_nodes(struct exchange *x);
+int route_judgement(struct exchange *x);
+
 /* routes_query.c */
 int route_query(struct exchange *x);
 

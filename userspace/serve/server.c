@@ -154,6 +154,7 @@ static int copy_config(struct server *s, const struct server_config *c)
 	s->listen_pages = strdup(c->listen_pages ?: s->listen ?: "");
 	s->token = c->token ? strdup(c->token) : NULL;
 	s->chaos_token = c->chaos_token ? strdup(c->chaos_token) : NULL;
+	s->samples_token = c->samples_token ? strdup(c->samples_token) : NULL;
 	s->tls_cert = c->tls_cert && c->tls_key ? strdup(c->tls_cert) : NULL;
 	s->tls_key = s->tls_cert ? strdup(c->tls_key) : NULL;
 	s->read_only = c->read_only;
@@ -166,6 +167,7 @@ static int copy_config(struct server *s, const struct server_config *c)
 	}
 	return !s->listen || !s->listen_pages || (c->token && !s->token) ||
 			(c->chaos_token && !s->chaos_token) ||
+			(c->samples_token && !s->samples_token) ||
 			(c->tls_cert && c->tls_key && !s->tls_key) ?
 		-ENOMEM :
 		0;
@@ -188,6 +190,8 @@ static int new(const struct server_config *c, const struct control_ops *ops, voi
 		server_stop(s);
 		return -ENOMEM;
 	}
+	s->vouched = ops->vouched;
+	s->ctx = ctx;
 	s->events = ops->events ? ops->events(ctx) : NULL;
 	*ret = s;
 	return 0;
@@ -265,6 +269,7 @@ void server_stop(struct server *s)
 	free(s->listen_pages);
 	wipe(s->token);
 	wipe(s->chaos_token);
+	wipe(s->samples_token);
 	free(s->tls_cert);
 	wipe(s->tls_key);
 	pthread_cond_destroy(&s->changed);

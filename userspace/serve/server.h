@@ -69,6 +69,8 @@ struct server_config {
 	bool read_only; /* the pages show, and change nothing: 403 */
 	const char *
 		chaos_token; /* 8080 asks for it on loopback too; NULL: only off loopback, for token */
+	const char *
+		samples_token; /* POST /v1/samples asks for this one, on loopback too; NULL: as everything else */
 	const char *tls_cert, *tls_key; /* PEM; both: the pages are served over TLS; NULL: not */
 	const char *token;              /* bearer token for listeners off loopback; NULL: none */
 	const char *
