@@ -2,6 +2,9 @@
 /*
  * What was learned, kept in the store: so that a daemon that is started again knows what is normal
  * at once. Saved by the worker every few minutes and at the end; never from the tick.
+ *
+ * A row that this program cannot read (another version's, or damaged) is not lost when it saves its
+ * own: it is kept beside it as NAME.refused, one of each, and read again by the program that can.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -66,10 +69,13 @@ static int take_row(const struct store_row *row, void *ctx)
 static void say_loaded(const struct loading *l)
 {
 	if (l->err == -ESTALE)
-		log_warning("%s on disk are of another version of this program: learned anew",
-			    l->m->what);
+		log_warning(
+			"%s on disk are of another version of this program: kept as %s.refused, "
+			"and learned anew",
+			l->m->what, l->m->name);
 	else if (l->err == -EINVAL)
-		log_warning("%s on disk are damaged: learned anew", l->m->what);
+		log_warning("%s on disk are damaged: kept as %s.refused, and learned anew",
+			    l->m->what, l->m->name);
 	else if (l->err)
 		log_warning("%s cannot be taken from disk: %s; learned anew", l->m->what,
 			    strerror(-l->err));
@@ -78,15 +84,43 @@ static void say_loaded(const struct loading *l)
 			 (double)(clock_wall_ms() - l->at_ms) / 3.6e6);
 }
 
+static void load_row(struct loading *l, const char *name)
+{
+	int err = store_query(l->d->store, "SELECT at, data FROM models WHERE name = ?1", take_row,
+			      l, "t", name);
+
+	if (err)
+		l->err = err;
+}
+
+static void keep_refused(struct daemon *d, const char *name, const char *aside)
+{
+	int err = store_run(d->store,
+			    "INSERT INTO models(name, at, data) SELECT ?2, at, data FROM models "
+			    "WHERE name = ?1 ON CONFLICT(name) DO UPDATE SET at = excluded.at, "
+			    "data = excluded.data",
+			    "tt", name, aside);
+
+	if (err)
+		log_warning("%s cannot be kept: %s", name, strerror(-err));
+}
+
 void models_load(struct daemon *d)
 {
 	for (size_t i = 0; d->store && i < ARRAY_SIZE(models); i++) {
-		struct loading l = { .d = d, .m = &models[i] };
-		int err = store_query(d->store, "SELECT at, data FROM models WHERE name = ?1",
-				      take_row, &l, "t", models[i].name);
-		if (err)
-			l.err = err;
-		if (err || l.found)
+		struct loading l = { .d = d, .m = &models[i] }, kept = l;
+		char aside[64];
+
+		snprintf(aside, sizeof(aside), "%s.refused", models[i].name);
+		load_row(&l, models[i].name);
+		/* After an older program was tried for a while: what this one had learned before. */
+		if (l.found && l.err)
+			load_row(&kept, aside);
+		if (kept.found && !kept.err)
+			l = kept;
+		else if (l.found && (l.err == -ESTALE || (l.err && !kept.found)))
+			keep_refused(d, models[i].name, aside);
+		if (l.err || l.found)
 			say_loaded(&l);
 	}
 }

@@ -156,6 +156,75 @@ static void test_journal_file_goes_on_behind_a_torn_line(void **state)
 	journal_release(&j);
 }
 
+static void write_text(const char *path, const char *text, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, len), len);
+	close(fd);
+}
+
+/* Before there were versions a journal had no first line of its own: it is read, and gone on with. */
+static void test_journal_reads_the_version_before(void **state)
+{
+	char path[] = "/tmp/archaic-journal-XXXXXX";
+	static char text[3 * JOURNAL_LINE_MAX];
+	size_t len = write_entries(text, 2);
+	struct journal_entry e = entry(5), first = entry(0);
+	struct journal j;
+
+	(void)state;
+	close(mkstemp(path));
+	write_text(path, text, len);
+	assert_int_equal(journal_append(path, '+', &e), 0);
+	assert_int_equal(journal_append(path, '-', &first), 0);
+	assert_int_equal(journal_load(path, &j), 0);
+	assert_int_equal(j.nr, 2);
+	assert_int_equal(j.bad_lines, 0);
+	journal_release(&j);
+	unlink(path);
+}
+
+/* A newer one is neither believed nor changed, and can be put aside as it is. */
+static void test_journal_refuses_a_newer_version_and_leaves_it(void **state)
+{
+	char path[] = "/tmp/archaic-journal-XXXXXX", aside[sizeof(path) + 16];
+	static char text[3 * JOURNAL_LINE_MAX], back[sizeof(text)];
+	size_t len =
+		(size_t)snprintf(text, sizeof(text), JOURNAL_HEADER "%d\n", JOURNAL_VERSION + 1);
+	struct journal_entry e = entry(5);
+	struct journal j = { .nr = 77 };
+
+	(void)state;
+	len += write_entries(text + len, 2);
+	close(mkstemp(path));
+	write_text(path, text, len);
+	assert_int_equal(journal_load(path, &j), -ENOTSUP);
+	assert_int_equal(j.nr, 77);
+	assert_int_equal(journal_set_aside(path), 0);
+	snprintf(aside, sizeof(aside), "%s.refused", path);
+	int fd = open(aside, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, back, sizeof(back)), len);
+	assert_memory_equal(back, text, len);
+	close(fd);
+
+	/* A new one says its version, and nothing is counted as torn. */
+	assert_int_equal(journal_append(path, '+', &e), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	memset(back, 0, sizeof(back));
+	assert_true(read(fd, back, sizeof(back) - 1) > 0);
+	close(fd);
+	assert_non_null(strstr(back, JOURNAL_HEADER "1\n"));
+	assert_ptr_equal(strstr(back, JOURNAL_HEADER), back);
+	assert_int_equal(journal_load(path, &j), 0);
+	assert_int_equal(j.nr, 1);
+	assert_int_equal(j.bad_lines, 0);
+	journal_release(&j);
+	unlink(path);
+	unlink(aside);
+}
+
 static void test_journal_is_bounded(void **state)
 {
 	char *text = malloc((JOURNAL_MAX + 1) * JOURNAL_LINE_MAX);
@@ -228,6 +297,8 @@ int main(void)
 		cmocka_unit_test(test_journal_survives_a_torn_tail_at_every_byte),
 		cmocka_unit_test(test_journal_believes_no_damaged_line),
 		cmocka_unit_test(test_journal_file_goes_on_behind_a_torn_line),
+		cmocka_unit_test(test_journal_reads_the_version_before),
+		cmocka_unit_test(test_journal_refuses_a_newer_version_and_leaves_it),
 		cmocka_unit_test(test_journal_is_bounded),
 		cmocka_unit_test(test_journal_is_trimmed),
 	};

@@ -152,10 +152,66 @@ static void test_models_refused_are_told(void **state)
 		store_run(store, "UPDATE models SET data = x'00' WHERE name = 'baselines'", ""), 0);
 	begin(&next, 36);
 	models_load(d);
-	assert_true(logged("the baselines on disk are damaged: learned anew"));
+	assert_true(logged(
+		"the baselines on disk are damaged: kept as baselines.refused, and learned anew"));
+	assert_int_equal(ask("SELECT data = x'00' FROM models WHERE name = 'baselines.refused'"),
+			 1);
 	ticks(&next, 50);
 	assert_int_equal(rig_verdict(&next, SYNTH_DB)->baseline_samples > 0, 0);
 	rig_release(&next);
+}
+
+/*
+ * A newer version's models meet this program, which learns and saves its own, and are there again
+ * for the newer one: played with the versions' places changed, since there is only one here.
+ */
+static void test_models_of_another_version_are_kept(void **state)
+{
+	(void)state;
+	struct rig r, other, again;
+
+	begin(&r, 41);
+	rig_warm(&r);
+	models_save(d);
+	rig_release(&r);
+	int64_t size = ask("SELECT length(data) FROM models WHERE name = 'baselines'");
+	/* As if this were the other's: what it refuses is set aside, and it saves its own. */
+	assert_int_equal(
+		store_run(
+			store,
+			"INSERT INTO models SELECT 'true', at, data FROM models WHERE name = 'baselines'",
+			""),
+		0);
+	assert_int_equal(store_run(store,
+				   "UPDATE models SET data = x'0102' WHERE name = 'baselines'", ""),
+			 0);
+	begin(&other, 42);
+	models_load(d);
+	ticks(&other, 300);
+	models_save(d);
+	rig_release(&other);
+	assert_int_equal(ask("SELECT data = x'0102' FROM models WHERE name = 'baselines.refused'"),
+			 1);
+	assert_true(ask("SELECT length(data) FROM models WHERE name = 'baselines'") > 2);
+
+	/* Back again: what stands in the place is not ours, what was set aside is. */
+	assert_int_equal(
+		store_run(store,
+			  "UPDATE models SET data = (SELECT data FROM models WHERE name = 'true') "
+			  "WHERE name = 'baselines.refused'",
+			  ""),
+		0);
+	assert_int_equal(store_run(store,
+				   "UPDATE models SET data = x'0102' WHERE name = 'baselines'", ""),
+			 0);
+	begin(&again, 43);
+	models_load(d);
+	assert_true(logged("and are used again"));
+	assert_int_equal(ask("SELECT length(data) FROM models WHERE name = 'baselines.refused'"),
+			 size);
+	ticks(&again, 45);
+	assert_true(detector_warm(again.detector));
+	rig_release(&again);
 }
 
 int main(void)
@@ -165,6 +221,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_models_are_not_overwritten_by_nothing, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_models_refused_are_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_models_of_another_version_are_kept, set_up,
+						tear_down),
 	};
 	return cmocka_run_group_tests_name("run_models", tests, NULL, NULL);
 }

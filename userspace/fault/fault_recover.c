@@ -24,6 +24,15 @@ static int by_journal(const char *path, char *says, size_t len)
 	int nr = 0, first_err = 0;
 
 	int err = journal_load(path, &j);
+	if (err == -ENOTSUP) {
+		/* What it says of things that we do not know is for the program that wrote it. */
+		int moved = journal_set_aside(path);
+		say(says, len,
+		    moved ? "the journal is of a newer version of this program, and cannot be moved aside" :
+			    "the journal is of a newer version of this program: it is kept as journal.refused, and "
+			    "searched is by our own handles and comments");
+		return moved;
+	}
 	if (err) {
 		say(says, len,
 		    "the journal cannot be read: searching by our own handles and comments instead");

@@ -134,8 +134,35 @@ static int apply(struct journal *j, char sign, const struct journal_entry *e)
 	return 0;
 }
 
+/* The version that the first line says; 0 where it says none. *@skip: its bytes. */
+static unsigned version_of(const char *text, size_t len, size_t *skip)
+{
+	static const char header[] = JOURNAL_HEADER;
+	size_t n = sizeof(header) - 1;
+	unsigned version = 0;
+
+	*skip = 0;
+	if (len < n || memcmp(text, header, n) != 0)
+		return 0;
+	const char *nl = memchr(text, '\n', len);
+	/* Torn while it was written: nothing was made yet. */
+	if (!nl)
+		return 0;
+	for (; text + n < nl && isdigit((unsigned char)text[n]) && version < 100000; n++)
+		version = version * 10 + (unsigned)(text[n] - '0');
+	*skip = (size_t)(nl - text) + 1;
+	return version;
+}
+
 int journal_replay(const char *text, size_t len, struct journal *ret)
 {
+	size_t skip;
+
+	if (version_of(text, len, &skip) > JOURNAL_VERSION)
+		return -ENOTSUP;
+	text += skip;
+	len -= skip;
+
 	struct journal j = { .entries = calloc(JOURNAL_MAX, sizeof(*j.entries)) };
 	int err = 0;
 
@@ -190,6 +217,26 @@ int journal_load(const char *path, struct journal *ret)
 	return journal_replay(text, len, ret);
 }
 
+int journal_set_aside(const char *path)
+{
+	char to[4096];
+
+	if (snprintf(to, sizeof(to), "%s.refused", path) >= (int)sizeof(to))
+		return -ENAMETOOLONG;
+	return rename(path, to) < 0 ? -errno : 0;
+}
+
+/* What a new file begins with. Two that begin it at once write it twice: the second is a line that is skipped. */
+static int begin_file(int fd)
+{
+	char header[64];
+	int n = snprintf(header, sizeof(header), JOURNAL_HEADER "%d\n", JOURNAL_VERSION);
+
+	if (lseek(fd, 0, SEEK_END) != 0)
+		return 0;
+	return write(fd, header, (size_t)n) == n ? 0 : errno ? -errno : -EIO;
+}
+
 static bool ends_torn(int fd)
 {
 	char last = '\n';
@@ -209,6 +256,9 @@ int journal_append(const char *path, char sign, const struct journal_entry *e)
 	if (fd < 0)
 		return -errno;
 
+	int err = begin_file(fd);
+	if (err)
+		return err;
 	const char *from = ends_torn(fd) ? line : line + 1;
 	size_t len = strlen(from);
 	if (write(fd, from, len) != (ssize_t)len)
@@ -220,6 +270,9 @@ static int write_outstanding(int fd, const struct journal *j)
 {
 	char boot[JOURNAL_BOOT_MAX], line[JOURNAL_LINE_MAX];
 
+	int err = begin_file(fd);
+	if (err)
+		return err;
 	journal_boot_id(boot);
 	for (size_t i = 0; i < j->nr; i++) {
 		int n = strcmp(j->entries[i].boot, boot) ?

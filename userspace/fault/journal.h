@@ -3,7 +3,11 @@
  * journal.h - what we are about to make outside BPF, written down before it is made.
  *
  * A text file of checksummed lines, appended with one write() and fsync()ed:
+ *	archaic-ebpf journal VERSION
  *	CRC32 SIGN ID KIND IFINDEX NAME ARG ARG2 DEADLINE NETNS BOOT
+ * The first line came with version 1; a file without it is of version 0, whose
+ * other lines are the same, so it is read and gone on with as it is. A file of a
+ * newer version is neither believed nor changed (-ENOTSUP): journal_set_aside().
  * SIGN is + (about to be made) or - (undone). A line whose checksum is wrong
  * (torn by a crash, or rubbish) is skipped and counted, never believed; the
  * next append starts on a fresh line. Entries of another boot are void: what
@@ -20,6 +24,8 @@
 #include "base/util.h"
 
 #define JOURNAL_FILE "journal"
+#define JOURNAL_VERSION 1
+#define JOURNAL_HEADER "archaic-ebpf journal "
 #define JOURNAL_LINE_MAX 256
 #define JOURNAL_MAX 1024 /* things outstanding; more: refuse to make another */
 #define JOURNAL_BYTES_MAX \
@@ -61,11 +67,14 @@ struct journal {
 
 void journal_release(struct journal *j);
 
-/** journal_replay() - @text of @len bytes into what is outstanding. 0, -ENOMEM, -E2BIG (over JOURNAL_MAX). */
+/** journal_replay() - @text of @len bytes into what is outstanding. 0, -ENOMEM, -E2BIG (over JOURNAL_MAX), -ENOTSUP (of a newer version). */
 int journal_replay(const char *text, size_t len, struct journal *ret);
 
 /** journal_load() - the same from @path; no file is an empty journal. */
 int journal_load(const char *path, struct journal *ret);
+
+/** journal_set_aside() - name a file that cannot be read @path.refused, unchanged, so that a new one can be begun. 0 or -errno. */
+int journal_set_aside(const char *path);
 
 /** journal_append() - write a line and fsync it. Makes the file (0600) where missing. 0 or -errno. */
 int journal_append(const char *path, char sign, const struct journal_entry *e);
