@@ -42,6 +42,7 @@ const char *shop_path(const char *name)
 
 static void become(const char *log, const char *const *argv, const char *const *env)
 {
+	static char bin[PATH_MAX + 80];
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -52,6 +53,9 @@ static void become(const char *log, const char *const *argv, const char *const *
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
 	}
+	/* For the scripts, which take what lies beside them else. */
+	snprintf(bin, sizeof(bin), "ARCHAIC_BIN=%s", shop_path(""));
+	putenv(bin);
 	for (size_t i = 0; env && env[i]; i++)
 		putenv((char *)(uintptr_t)env[i]);
 	execv(argv[0], (char *const *)(uintptr_t)argv);

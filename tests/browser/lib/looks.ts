@@ -45,26 +45,34 @@ export function cut(page: Page): Promise<string[]> {
 export function overlapping(page: Page): Promise<string[]> {
 	return page.evaluate(() => {
 		const bad: string[] = [];
-		const leaves = [...document.querySelectorAll('button, input, select, summary, h1, h2, h3, td, th, dt, dd, .tag, .key, main p, .map .head span')].filter((e) => {
-			const style = getComputedStyle(e);
-			const box = e.getBoundingClientRect();
-			return e.checkVisibility() && style.visibility !== 'hidden' && box.width > 1 && box.height > 1 && !e.closest('.top, .sr, thead') && !e.classList.contains('sr');
-		});
-		const boxes = leaves.map((e) => e.getBoundingClientRect());
-		for (let i = 0; i < leaves.length; i++)
-			for (let j = i + 1; j < leaves.length; j++) {
-				const [a, b] = [leaves[i] as Element, leaves[j] as Element];
+		/* What is seen of it: the rest is scrolled out, or cut by whatever scrolls. */
+		const seen = (e: Element) => {
+			let {left, top, right, bottom} = e.getBoundingClientRect();
+			for (let up = e.parentElement; up; up = up.parentElement) {
+				if (getComputedStyle(up).overflow === 'visible')
+					continue;
+				const window = up.getBoundingClientRect();
+				left = Math.max(left, window.left);
+				top = Math.max(top, window.top);
+				right = Math.min(right, window.right);
+				bottom = Math.min(bottom, window.bottom);
+			}
+			return {left, top, right, bottom};
+		};
+		const leaves = [...document.querySelectorAll('button, input, select, summary, h1, h2, h3, td, th, dt, dd, .tag, .key, main p, .map .head span')]
+			.filter((e) => e.checkVisibility() && getComputedStyle(e).visibility !== 'hidden' && !e.closest('.top, .sr, thead') && !e.classList.contains('sr'))
+			.map((e) => ({e, box: seen(e)}))
+			.filter(({box}) => box.right - box.left > 1 && box.bottom - box.top > 1);
+		leaves.forEach(({e: a, box: p}, i) => {
+			for (const {e: b, box: q} of leaves.slice(i + 1)) {
 				if (a.contains(b) || b.contains(a))
 					continue;
-				/* Two tables that scroll: what is scrolled out is clipped. */
-				if (a.closest('.scroll') !== b.closest('.scroll'))
-					continue;
-				const [p, q] = [boxes[i] as DOMRect, boxes[j] as DOMRect];
 				const w = Math.min(p.right, q.right) - Math.max(p.left, q.left);
 				const h = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
 				if (w > 2 && h > 2)
 					bad.push(`"${(a.textContent ?? '').slice(0, 30)}" lies on "${(b.textContent ?? '').slice(0, 30)}" by ${w.toFixed(0)}x${h.toFixed(0)}`);
 			}
+		});
 		/* Within a node of the map, and out of it. */
 		for (const node of document.querySelectorAll('.node')) {
 			const texts = [...node.querySelectorAll('text')];

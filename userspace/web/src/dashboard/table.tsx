@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* All services in a table: ordered by any column, filtered by name; the way to a service. */
 import {useComputed} from '@preact/signals';
-import {useEffect, useRef} from 'preact/hooks';
+import {useLayoutEffect, useRef} from 'preact/hooks';
 import {cores, ms, percent, plain, rate} from '../shared/format.ts';
 import {Spark} from '../shared/spark.tsx';
 import {Name} from '../shared/text.tsx';
@@ -94,7 +94,8 @@ export function ServiceTable() {
 		const wanted = filter.value.toLowerCase();
 		return order(all.filter((s) => s.name.toLowerCase().includes(wanted)), sort.value);
 	});
-	useEffect(() => {
+	/* With the table itself, not a frame later: whoever sees it may press the key. */
+	useLayoutEffect(() => {
 		const jump = (e: KeyboardEvent) => {
 			if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || (e.target as Element).closest('input, textarea, select'))
 				return;
