@@ -36,6 +36,7 @@ B := build$(if $(filter 1,$(SAN)),/san)$(if $(filter-out $(HOST_ARCH),$(ARCH)),/
 
 SETUP_test := test
 SETUP_test-vm := vm
+SETUP_test-observability := test
 SETUP_test-browser := browser
 SETUP_test-browser-slow := browser
 SETUP_bench := bench
@@ -103,6 +104,8 @@ BIN := $(if $(wildcard userspace/main.c),$(B)/bin/archaic-ebpf)
 BLIND_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_blind.c))
 TEST_SRC := $(filter-out %.bpf.c,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/host/test_*.c)))
 TEST_BIN := $(filter-out $(BLIND_BIN),$(TEST_SRC:%.c=$(B)/%))
+# Not among the tests: it builds programs that are not ours, and takes minutes.
+OBSERVABILITY_BIN := $(B)/tests/observability/test_partners
 # The load generator is a library too: tests drive it, and drive others with it.
 LOAD_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out %/main.c,$(sort $(wildcard tools/load/*.c))))
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
@@ -240,7 +243,7 @@ $(SERVICE_BIN): $(B)/bin/%-service: $$(addsuffix .o,$$(basename $$(addprefix $(B
 	$(call link)
 $(TOOL_BIN): $(B)/bin/archaic-%: $$(addsuffix .o,$$(basename $$(addprefix $(B)/obj/,$$(sort $$(wildcard tools/%/*.c))))) $(B)/libarchaic.a
 	$(call link)
-$(TEST_BIN): $(B)/%: $(B)/obj/%.o $(B)/libtest.a $(B)/libload.a $(B)/libservice.a $(B)/libarchaic.a
+$(TEST_BIN) $(OBSERVABILITY_BIN): $(B)/%: $(B)/obj/%.o $(B)/libtest.a $(B)/libload.a $(B)/libservice.a $(B)/libarchaic.a
 	$(call link,-lcmocka)
 # Whole archive: one call into the injector, from any object, and this does not link.
 $(BLIND_BIN): $(B)/%: $(B)/obj/%.o $(B)/libblind.a
@@ -249,7 +252,7 @@ comma := ,
 
 # ---- running
 
-.PHONY: setup test test-vm test-scenes test-llm test-browser test-browser-slow demo up down bench bench-load bench-pages
+.PHONY: setup test test-vm test-scenes test-llm test-observability test-browser test-browser-slow demo up down bench bench-load bench-pages
 setup: ## install the Debian packages that everything here needs (root)
 	$(Q)tools/setup.sh all
 
@@ -265,6 +268,8 @@ test-vm: all $(TEST_BIN) ## boot other kernels in QEMU and test there (KERNEL=6.
 
 test-scenes: all $(SLOW_BIN) ## of these, play only the scenes with each service at fault, and nobody; modes and models (6 minutes, root)
 	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log-scenes $(SLOW_BIN)
+test-observability: all $(OBSERVABILITY_BIN) ## real Prometheus, Alertmanager, OpenTelemetry collector, Jaeger, VictoriaLogs (a minute; once ten to build them; root)
+	$(Q)ARCHAIC_BUILD=$(B) TEST_TIMEOUT=3600 tests/run.sh $(B)/tests/log-observability $(OBSERVABILITY_BIN)
 test-llm: all $(B)/tests/host/test_llm_server $(B)/tests/host/test_llm_partners ## try the model client on real counterparts
 	$(Q)ARCHAIC_BUILD=$(B) tests/run.sh $(B)/tests/log-llm $(filter $(B)/tests/%,$^)
 

