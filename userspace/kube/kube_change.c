@@ -13,6 +13,7 @@
 #include "kube/kube_rollback.h"
 
 #define STEP_NS (500 * NSEC_PER_MSEC)
+#define BUSY_TRIES 3
 #define OTHERS_READY 2 /* so many stay, whatever goes */
 
 struct says {
@@ -264,15 +265,49 @@ static int change(struct kube *k, const struct kube_change *c, int64_t wall_ms,
 	return -EINVAL;
 }
 
+/* Only its status was written since, which a sick one's is all the time? Then from its new version. */
+static bool same_but_version(struct kube *k, struct kube_change *c)
+{
+	struct kube_pod p;
+	struct kube_workload w;
+
+	if (c->kind == KUBE_RESTART_POD) {
+		if (kube_pod_read(k, c->pod.namespace_, c->pod.name, &p) || p.ending ||
+		    strcmp(p.uid, c->pod.uid) != 0 || p.ready != c->pod.ready)
+			return false;
+		memcpy(c->pod.version, p.version, sizeof(p.version));
+		return true;
+	}
+	if (kube_workload_read(k, c->workload.namespace_, c->workload.kind, c->workload.name, &w) ||
+	    strcmp(w.uid, c->workload.uid) != 0 || w.generation != c->workload.generation)
+		return false;
+	memcpy(c->workload.version, w.version, sizeof(w.version));
+	return true;
+}
+
+static int change_anew(struct kube *k, const struct kube_change *c, int64_t wall_ms,
+		       const struct says *s)
+{
+	struct kube_change now = *c;
+	int err = change(k, &now, wall_ms, s);
+
+	for (int i = 0; err == -EBUSY && i < BUSY_TRIES && same_but_version(k, &now); i++)
+		err = change(k, &now, wall_ms, s);
+	return err;
+}
+
 int kube_change_do(struct kube *k, const struct kube_change *c, int64_t wall_ms, uint64_t wait_ns,
 		   char *says, size_t size)
 {
 	const struct says s = { says, size };
 	uint64_t start = clock_mono_ns();
-	int err = change(k, c, wall_ms, &s);
+	int err = change_anew(k, c, wall_ms, &s);
 
 	if (err > 0)
 		return -EBUSY;
+	if (err == -EBUSY)
+		return say(&s, err, "%s was changed since it was looked at: it is left alone",
+			   c->workload.name);
 	if (err)
 		return explain(k, &s, err);
 	err = wait_through(k, c, start + wait_ns);

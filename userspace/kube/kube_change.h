@@ -14,7 +14,8 @@
  *   the template that was there.
  *
  * prepare() reads and decides, and changes nothing; what it found goes into the undo record before do()
- * is called. do() sends a dry run first, and refuses (-EBUSY) where anything changed since prepare().
+ * is called. do() sends a dry run first, and refuses (-EBUSY) where anything that somebody decides was
+ * changed since prepare(); a status that its controller wrote meanwhile is read again, a few times.
  * Rights that it needs: get, list, delete on pods; get, list on replicasets; get, patch on deployments,
  * statefulsets, daemonsets; get, patch on deployments/scale, statefulsets/scale; list on
  * horizontalpodautoscalers. Blocks: a worker's thread.

@@ -186,6 +186,7 @@ int kube_workload_read(struct kube *k, const char *namespace_, const char *kind,
 	copy(w.name, sizeof(w.name), name);
 	copy(w.uid, sizeof(w.uid), kube_meta(j, "uid"));
 	copy(w.version, sizeof(w.version), kube_meta(j, "resourceVersion"));
+	w.generation = json_num(cJSON_GetObjectItemCaseSensitive(j, "metadata"), "generation", -1);
 	w.replicas = number(spec, "replicas", 1);
 	w.paused = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(spec, "paused"));
 	read_selector(spec, w.selector, sizeof(w.selector));

@@ -38,6 +38,7 @@ struct kube_workload {
 	bool paused;
 	bool settled;      /* everything runs the present template, and is available */
 	unsigned revision; /* a Deployment's; 0: none */
+	double generation; /* counts what was changed of its spec; its status changes the version alone */
 };
 
 /** kube_pod_read() - one pod. kube_get()'s errors, or -EPROTO. */
