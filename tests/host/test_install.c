@@ -6,22 +6,31 @@
  */
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/util.h"
 #include "cmd/cmd.h"
 #include "fault/fault.h"
+#include "tests/lib/netns.h"
 #include "tests/lib/shop.h"
+
+#define METRICS "http://127.0.0.1:8006/metrics"
 
 static char root[64];
 static char text[512 * 1024];
@@ -294,6 +303,85 @@ static void test_install_completion_offers_the_tables(void **state)
 	assert_null(strstr(complete("archaic-ebpf run --mode au"), "suggest"));
 }
 
+/* ---- the first start, with a systemd's ear */
+
+/* Where sd_notify() sends to; what it heard is added up in text. */
+static int listen_for_words(char *env, size_t size)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/notify", root);
+	snprintf(env, size, "NOTIFY_SOCKET=%s", a.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	text[0] = '\0';
+	return fd;
+}
+
+static bool hears(int fd, const char *word, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t until = clock_mono_ns() + (uint64_t)ms * NSEC_PER_MSEC;
+
+	while (!strstr(text, word) && clock_mono_ns() < until)
+		if (poll(&p, 1, 50) > 0) {
+			size_t len = strlen(text);
+			ssize_t n = recv(fd, text + len, 1024, 0);
+			text[len + (size_t)MAX(n, (ssize_t)0)] = '\0';
+		}
+	return strstr(text, word) != NULL;
+}
+
+static bool has_metrics(void *ctx)
+{
+	(void)ctx;
+	return http_status("GET", METRICS, NULL, NULL) == 200;
+}
+
+static void test_install_first_start(void **state)
+{
+	char run_dir[96], state_dir[96], log[96], notify[160];
+	const char *argv[] = { at("/usr/bin/archaic-ebpf"),
+			       "run",
+			       "--run-dir",
+			       run_dir,
+			       "--state-dir",
+			       state_dir,
+			       "--config",
+			       "/dev/null",
+			       NULL };
+	const char *env[] = { notify, NULL };
+
+	(void)state;
+	if (geteuid() || netns_enter()) {
+		print_message("SKIP test_install_first_start: a network namespace needs root\n");
+		skip();
+	}
+	snprintf(run_dir, sizeof(run_dir), "%s/run", root);
+	snprintf(state_dir, sizeof(state_dir), "%s/state", root);
+	snprintf(log, sizeof(log), "%s/log", root);
+	CLEANUP(closep) int fd = listen_for_words(notify, sizeof(notify));
+
+	uint64_t begun = clock_mono_ns();
+	pid_t pid = proc_start(log, argv, env);
+	if (!wait_true(has_metrics, NULL, 30000)) {
+		file_show(log);
+		proc_end(pid, SIGTERM, 10000);
+		fail_msg("no metrics within 30 s");
+	}
+	uint64_t metric = clock_mono_ns();
+	bool ready = hears(fd, "READY=1", 10000);
+	print_message("first start to first metric: %.0f ms\n", (double)(metric - begun) / 1e6);
+	text[0] = '\0';
+	kill(pid, SIGHUP);
+	bool reloading = hears(fd, "RELOADING=1", 10000) && hears(fd, "READY=1", 10000);
+	int status = proc_end(pid, SIGTERM, 10000);
+	assert_true(ready);
+	assert_true(reloading);
+	assert_true(hears(fd, "STOPPING=1", 1000));
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void test_install_keeps_a_changed_configuration(void **state)
 {
 	const char *conf = at("/etc/archaic-ebpf/archaic-ebpf.conf"), *out;
@@ -316,9 +404,8 @@ static void test_uninstall_leaves_no_file(void **state)
 	const char *out;
 
 	(void)state;
-	unlink(at("/etc/archaic-ebpf/archaic-ebpf.conf"));
-	unlink(at("/bad.conf"));
-	unlink(at("/archaic-ebpf.service"));
+	nftw(root, count_file, 16, FTW_DEPTH | FTW_PHYS);
+	assert_int_equal(mkdir(root, 0700), 0);
 	assert_int_equal(installer("install", &out), 0);
 	assert_int_equal(installer("uninstall", &out), 0);
 	files = 0;
@@ -336,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_install_check_config_names_the_line),
 		cmocka_unit_test(test_install_man_pages_name_everything),
 		cmocka_unit_test(test_install_completion_offers_the_tables),
+		cmocka_unit_test(test_install_first_start),
 		cmocka_unit_test(test_install_keeps_a_changed_configuration),
 		cmocka_unit_test(test_uninstall_leaves_no_file),
 	};
