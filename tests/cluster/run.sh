@@ -1,0 +1,194 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The manifests, the agent and its Fault objects on a real cluster of two nodes (tools/cluster): applied by kustomize,
+# seen to act, and to be denied. Ends with exit status 0, or names what did not hold. Minutes; as root.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+case ${1:-} in
+-h | --help)
+	echo "usage: tests/cluster/run.sh      (make test-cluster)"
+	exit 0
+	;;
+?*) exit 2 ;;
+esac
+work=$(mktemp -d)
+# shellcheck source=tests/cluster/lib.sh
+. "$HERE/lib.sh"
+
+
+finish() {
+	local rc=$?
+	if [ $rc != 0 ] || [ $failures != 0 ]; then last_words; fi
+	"$CLUSTER" down
+	rm -rf "$work"
+	[ "$(find /sys/fs/cgroup -maxdepth 2 -name archaic-cluster | wc -l)" = 0 ] || failed "cgroups are left"
+	! ip -br link | grep -q '^\(cni\|eth0@\|wire\)' || failed "network devices are left"
+	summary
+	[ $rc = 0 ] && [ $failures = 0 ] || exit 1
+}
+
+last_words() {
+	echo "  what there was at the end is in build/cluster-last.log" >&2
+	{
+		k get pods -o wide || :
+		k describe pods || :
+		k get faults -o yaml || :
+		for pod in $(k get pods -l app.kubernetes.io/name=archaic-agent -o name); do
+			k logs "$pod" --all-containers --prefix --tail 30 || :
+		done
+	} >"$ROOT/build/cluster-last.log" 2>&1
+}
+
+address() { k get service "$1" -o 'jsonpath={.spec.clusterIP}'; }
+
+# get URL: its status, from inside node 1; 000 without an answer within 2 s
+get() { "$CLUSTER" enter 1 curl -s -o /dev/null -m 2 -w '%{http_code}' "$1" || :; }
+answers() { [ "$(get "$1")" = 200 ]; }
+silent() { [ "$(get "$1")" = 000 ]; }
+
+pod_of() { k get pod -l "app.kubernetes.io/name=$1" -o 'jsonpath={.items[0].metadata.name}'; }
+
+# agent_on NODE
+agent_on() {
+	k get pod -l app.kubernetes.io/name=archaic-agent --field-selector "spec.nodeName=$1" \
+		-o 'jsonpath={.items[0].metadata.name}'
+}
+
+on_agent() { k exec "$agent" -c agent -- /usr/bin/archaic-ebpf "$@"; }
+
+# process_in POD CONTAINER: its first process, by the host's number
+process_in() {
+	local id
+	id=$(k get pod "$1" -o "jsonpath={.status.containerStatuses[?(@.name=='$2')].containerID}")
+	find /sys/fs/cgroup/pids/archaic-cluster -type d -name "${id##*/}" -exec head -n 1 {}/cgroup.procs \;
+}
+
+deploy() {
+	local name token
+	for name in archaic-ebpf auth-service db-service product-service payment-service; do
+		"$ROOT/tools/cluster/image.sh" $name "$work/$name.tar"
+	done
+	"$CLUSTER" load "$work"/*.tar
+	printf '  images  %s\n' "$(du -ch --apparent-size "$work"/*.tar | tail -n 1 | cut -f 1) in all, the agent's $(du -h --apparent-size "$work/archaic-ebpf.tar" | cut -f 1)"
+	k apply -f "$ROOT/tools/deploy/kubernetes/base/namespace.yaml" >/dev/null
+	token=$(openssl rand -hex 32)
+	k create secret generic archaic-token --from-literal=token="$token" --from-literal=jwt="$(openssl rand -hex 32)" >/dev/null
+	hold "kustomize's output is applied" "$CLUSTER" kubectl apply -k "$HERE"
+	for name in deployment/auth-service deployment/db-service deployment/product-service \
+		deployment/payment-service daemonset/archaic-agent; do
+		soon 90 "$name is ready" k rollout status --timeout=90s $name
+	done
+	k apply -f "$HERE/neighbour.yaml" >/dev/null
+	soon 30 "the neighbour is ready" k wait --for=condition=Ready --timeout=30s pod/neighbour
+}
+
+load() {
+	hold "load through the services, none fails" "$CLUSTER" enter 1 env \
+		AUTH_SERVICE_URL="http://$(address auth-service):8001" DB_SERVICE_URL="$db" \
+		PRODUCT_SERVICE_URL="http://$(address product-service):8003" \
+		PAYMENT_SERVICE_URL="http://$(address payment-service):8004" \
+		"$BIN/archaic-load" run steady --users 4 --rate 20 --duration 5s --threshold 'http_req_failed:rate<0.001'
+	sed -n 's/^  \(requests\|latency\) /          \1 /p' "$work/said"
+}
+
+# What the agent's two containers may do, as the kernel has it.
+capabilities() {
+	local pid
+	pid=$(process_in "$agent" agent)
+	# NET_ADMIN 12, SYS_PTRACE 19, PERFMON 38, BPF 39
+	hold "the agent has its four capabilities and no other" grep -qx "CapEff:	000000c000081000" "/proc/$pid/status"
+	pid=$(process_in "$agent" faults)
+	hold "the watcher of faults has none" grep -qx "CapEff:	0000000000000000" "/proc/$pid/status"
+}
+
+rights() {
+	hold "RBAC: the agent may watch faults" may watch faults.archaic-ebpf.io -n $NS --as $AGENT
+	hold "RBAC: the agent may write their status" may patch faults.archaic-ebpf.io/status --subresource=status -n $NS --as $AGENT
+	hold "RBAC: the agent may read pods here" may list pods -n $NS --as $AGENT
+	hold "RBAC: not elsewhere" may_not list pods -n kube-system --as $AGENT
+	hold "RBAC: it may not delete a pod" may_not delete pods -n $NS --as $AGENT
+	hold "RBAC: nor create or delete a fault" may_not create faults.archaic-ebpf.io -n $NS --as $AGENT
+	hold "RBAC: nor read secrets" may_not get secrets -n $NS --as $AGENT
+	hold "RBAC: nor touch a deployment" may_not patch deployments.apps -n $NS --as $AGENT
+	hold "db has no token of the API's" no_token
+	hold "RBAC: a denial is one in earnest too" denied
+}
+
+no_token() { ! grep -q serviceaccount "/proc/$(process_in "$(pod_of db)" db)/mountinfo"; }
+
+denied() { ! k --as $AGENT delete pod neighbour; }
+
+refusals() {
+	local what
+	hold "a fault over the schema's limit is refused" refused bad '"service":"db","type":"loss","percent":101,"durationSeconds":60'
+	hold "one without an end is refused" refused bad '"service":"db","type":"loss","percent":100'
+	hold "one on 'self' is refused" refused bad '"service":"self","type":"loss","percent":100,"durationSeconds":60'
+	what=$(fault odd '"service":"db","type":"earthquake","durationSeconds":60')
+	k apply -f - <<<"$what" >/dev/null
+	soon 15 "an unknown type is refused by the agent, in the status" state_is odd refused
+	printf '          %s\n' "$(k get fault odd -o 'jsonpath={.status.says}')"
+	k delete fault odd >/dev/null
+}
+
+# The agent finds db by itself, or is told of its cgroup.
+watched() {
+	local pid
+	if on_agent services db >/dev/null 2>&1; then
+		passed "the agent had found db by itself"
+		return
+	fi
+	pid=$(process_in "$(pod_of db)" db)
+	hold "db's cgroup is attached by its path" on_agent attach db --cgroup "$(sed -n 's/^0:://p' "/proc/$pid/cgroup")"
+}
+
+faults() {
+	fault silence '"service":"db","type":"loss","percent":100,"durationSeconds":120' | k apply -f - >/dev/null
+	soon 20 "Fault armed by the agent on db's node" state_is silence armed
+	k get faults | sed 's/^/          /'
+	soon 10 "db is hurt" silent "$db/products"
+	hold "its neighbour of the same image, on the same node, is not" answers "$neighbour/products"
+	hold "a fault that is armed cannot be changed" refused silence '"service":"db","type":"loss","percent":50,"durationSeconds":120'
+	k delete fault silence --wait=false >/dev/null
+	soon 10 "deleted: db answers again" answers "$db/products"
+	soon 10 "and the object is gone" gone silence
+
+	fault short '"service":"db","type":"loss","percent":100,"durationSeconds":3' | k apply -f - >/dev/null
+	soon 20 "a fault of 3 s ends by itself, and says so" state_is short expired
+	hold "db answers" answers "$db/products"
+	k delete fault short >/dev/null
+}
+
+# SIGKILL, with a fault armed: the kernel lets go, and the object learns of it.
+death() {
+	local pid links
+	fault orphan '"service":"db","type":"loss","percent":100,"durationSeconds":120' | k apply -f - >/dev/null
+	soon 20 "armed again" state_is orphan armed
+	soon 10 "db is hurt" silent "$db/products"
+	pid=$(process_in "$agent" agent)
+	kill -KILL "$pid"
+	soon 10 "the agent is killed: db answers again" answers "$db/products"
+	soon 20 "and the fault says that it is lost" state_is orphan lost
+	links=$(bpftool cgroup show "/sys/fs/cgroup/unified$(sed -n 's/^0:://p' "/proc/$(process_in "$(pod_of db)" db)/cgroup")" | grep -c fault || :)
+	hold "no program of a fault is attached to db's cgroup" test "$links" = 0
+	soon 60 "the agent is back" k wait --for=condition=Ready --timeout=30s "pod/$agent"
+	hold "with nothing armed" none_armed
+	k delete fault orphan --wait=false >/dev/null
+	soon 20 "the object is gone" gone orphan
+}
+
+none_armed() { on_agent faults --json | jq -e '.items | length == 0'; }
+
+trap finish EXIT
+"$CLUSTER" up 2
+deploy
+db=http://$(address db-service):8002
+neighbour=http://$(k get pod neighbour -o 'jsonpath={.status.podIP}'):8002
+agent=$(agent_on "$(k get pod "$(pod_of db)" -o 'jsonpath={.spec.nodeName}')")
+load
+capabilities
+rights
+refusals
+watched
+faults
+death
