@@ -23,12 +23,14 @@ export interface List<T> {
 	next?: string;
 }
 
+export type ActionKind = Schemas['ActionKind'];
+
 export interface Plan {
 	by?: string;
 	model?: string | null;
 	action?: {
 		id?: string;
-		kind?: string;
+		kind?: ActionKind;
 		target?: string;
 		risk?: number;
 		reversible?: boolean;
@@ -55,7 +57,7 @@ export interface Evidence {
 }
 
 export interface Action {
-	kind?: string;
+	kind?: ActionKind;
 	target?: string;
 	started_at?: string;
 	result?: string;
