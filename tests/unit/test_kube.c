@@ -268,6 +268,9 @@ static void test_kube_delete(void **state)
 	assert_int_equal(kube_delete(*state, &pod, "u-1", "5", -1), 0);
 	assert_int_equal(script.nr, 2);
 	assert_string_equal(script.heard[1].method, "DELETE");
+	/* In the body: beside one the API does not look at the query, and would delete. */
+	assert_non_null(strstr(script.heard[0].body, "\"dryRun\":[\"All\"]"));
+	assert_null(strstr(script.heard[1].body, "dryRun"));
 	assert_non_null(strstr(script.heard[1].body,
 			       "\"preconditions\":{\"uid\":\"u-1\",\"resourceVersion\":\"5\"}"));
 	say(409, "{\"message\":\"the UID in the precondition does not match\"}");

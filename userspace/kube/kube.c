@@ -418,10 +418,26 @@ int kube_patch(struct kube *k, const struct kube_ref *ref, cJSON *body, const ch
 			  dry_only, ret);
 }
 
+/* Options in a body make the API pass over the query: there too, or the dry run would be the deed. */
+static int delete_once(struct kube *k, const char *path, const cJSON *options, bool dry)
+{
+	CLEANUP(json_freep) cJSON *body = cJSON_Duplicate(options, true);
+	CLEANUP(json_textp) char *text = NULL;
+	cJSON *all = dry ? cJSON_AddArrayToObject(body, "dryRun") : NULL;
+
+	if (dry && !cJSON_AddItemToArray(all, cJSON_CreateString("All")))
+		return fail(k, -ENOMEM, "out of memory");
+	text = cJSON_PrintUnformatted(body);
+	if (!text)
+		return fail(k, -ENOMEM, "out of memory");
+	return send_one(k, "DELETE", path, dry ? "?dryRun=All" : "", JSON_TYPE, text, NULL);
+}
+
 int kube_delete(struct kube *k, const struct kube_ref *ref, const char *uid, const char *version,
 		int grace_s)
 {
 	CLEANUP(json_freep) cJSON *body = cJSON_CreateObject();
+	char path[1024];
 
 	if (!uid || !*uid || !version || !*version || !ref->name)
 		return fail(k, -EINVAL, "a deletion without the uid and the version of what goes");
@@ -433,5 +449,8 @@ int kube_delete(struct kube *k, const struct kube_ref *ref, const char *uid, con
 	cJSON_AddStringToObject(only, "uid", uid);
 	if (!cJSON_AddStringToObject(only, "resourceVersion", version))
 		return fail(k, -ENOMEM, "out of memory");
-	return send_twice(k, "DELETE", ref, JSON_TYPE, body, false, NULL);
+	int err = path_for(k, ref, path, sizeof(path));
+	if (!err)
+		err = delete_once(k, path, body, true);
+	return err ? err : delete_once(k, path, body, false);
 }
