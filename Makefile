@@ -37,6 +37,8 @@ B := build$(if $(filter 1,$(SAN)),/san)$(if $(filter-out $(HOST_ARCH),$(ARCH)),/
 SETUP_test := test
 SETUP_test-vm := vm
 SETUP_test-observability := test
+SETUP_test-cluster := test
+SETUP_test-docker := docker
 SETUP_test-browser := browser
 SETUP_test-browser-slow := browser
 SETUP_bench := bench
@@ -207,7 +209,7 @@ $(filter $(B)/obj/userspace/kernel/%,$(LIB_OBJ)): | $(SKELS)
 $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bpf/test_*.c tests/host/test_*.c)): | $(SKELS) $(TEST_SKELS)
 
 # What the pipeline's blind half may see: the same objects without whatever knows of faults.
-BLIND_OBJ := $(foreach d,base discover observe detect diagnose kernel,$(filter $(B)/obj/userspace/$(d)/%,$(LIB_OBJ)))
+BLIND_OBJ := $(foreach d,base docker discover observe detect diagnose kernel,$(filter $(B)/obj/userspace/$(d)/%,$(LIB_OBJ)))
 # fault_spawn.c only runs programs, for whoever asks.
 BLIND_OBJ := $(filter-out $(filter-out %/fault_spawn.o,$(filter $(B)/obj/userspace/kernel/fault_%,$(BLIND_OBJ))),$(BLIND_OBJ))
 
@@ -333,6 +335,14 @@ deb: all share ## build the Debian package, in build/deb, and have lintian look 
 	$(Q)ARCHAIC_BUILD=$(B) VERSION=$(VERSION) tools/deploy/deb.sh
 
 DEB = $(B)/deb/archaic-ebpf_$(VERSION)_$(shell dpkg --print-architecture).deb
+.PHONY: test-docker
+test-docker: all ## follow the README's section "Docker" with images built here (a dockerd of its own; root, ten minutes)
+	$(Q)tests/docker/run.sh
+.PHONY: test-cluster
+test-cluster: all ## deploy to a real Kubernetes of two nodes, built here once, and see it act (half an hour, then 2 minutes; root)
+	$(Q)tools/cluster/build.sh
+	$(Q)tests/cluster/run.sh
+
 .PHONY: test-deb
 test-deb: deb ## install, try, remove and purge the package in a clean Debian folder (debootstrap; root)
 	$(Q)tests/deb/run.sh $(DEB)

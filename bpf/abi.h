@@ -153,7 +153,7 @@ _Static_assert(sizeof(struct abi_request) == 40 + ABI_PATH_MAX + ABI_TRACE_MAX, 
 /* Settings, written by userspace while the programs run; each field by one store. */
 struct abi_config {
 	__u32 epoch;        /* raised when services change: sockets decide their role again */
-	__u32 netns_ino;    /* sockets of other namespaces are nobody's */
+	__u32 netns_ino;    /* the daemon's own */
 	__u32 sample_every; /* one in N requests goes to the ring; 0: none */
 	__u32 notes; /* every connect() is noted: a socket without a note is no client, or is older than us */
 	__u64 slow_ns;   /* requests from this duration on go to the ring */

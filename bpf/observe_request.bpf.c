@@ -193,17 +193,15 @@ static __always_inline void place(struct __sk_buff *skb, struct conn *c, struct 
 /* A request on the ACK that completes a handshake: its socket does not exist yet. */
 static __always_inline void park(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p)
 {
-	__u32 netns = sock_netns(sk);
 	struct role r = { .role = ROLE_SERVER };
 	struct peer_key key;
 	bool lost;
 
-	if (netns != config.netns_ino)
-		return;
-	r.server = service_of_port(netns, p->dest);
+	r.server = service_of_port(sock_netns(sk), p->dest);
 	if (!r.server)
 		return;
-	peer_of(skb, p, true, &key);
+
+	bool local = parked_key(skb, sk, p, true, &key);
 
 	struct parked_conn *at = bpf_map_lookup_elem(&parked, &key);
 
@@ -221,9 +219,7 @@ static __always_inline void park(struct __sk_buff *skb, struct bpf_sock *sk, con
 
 	struct conn *c = &at->conn;
 
-	__u32 *client = bpf_map_lookup_elem(&peers, &key);
-
-	r.client = client ? *client : 0;
+	r.client = client_of(&key, local);
 	role_set(c, &r, config.epoch);
 	c->fresh = 1;
 	parked_hint = 1;
@@ -445,10 +441,11 @@ int in_parked(struct __sk_buff *skb)
 	struct packet p;
 	struct peer_key key;
 	struct parked_conn *at;
+	struct bpf_sock *sk = skb->sk;
 
-	if (!packet_tcp(skb, 0, &p))
+	if (!sk || !packet_tcp(skb, 0, &p))
 		return 1;
-	peer_of(skb, &p, true, &key);
+	parked_key(skb, sk, &p, true, &key);
 	at = bpf_map_lookup_elem(&parked, &key);
 	if (at && !conn_requests(&at->conn, &b, bpf_ktime_get_ns(), HTTP_STEPS)) {
 		bpf_tail_call(skb, &parse_in, PARSE_PARKED);

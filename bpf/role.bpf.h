@@ -8,6 +8,13 @@
  * connect(), or by its cookie where it connected before us. Where both ends are
  * here, the client's end leaves its name in `peers` for the server's.
  *
+ * Between network namespaces (a container's and its neighbour's, or the host's) ports
+ * alone say nothing. There the client's end leaves its name under its own address
+ * and port, which address translation on the way to the server keeps (where it does not,
+ * the client is nobody we know), and the server's end leaves its address in `homes`
+ * for the clients that come after: one that dials an address that is translated
+ * does not find it there, and its call goes outside.
+ *
  * Both directions may decide at once: they come to the same answer.
  */
 #ifndef ARCHAIC_ROLE_BPF_H
@@ -57,8 +64,9 @@ struct {
 
 struct peer_key {
 	__u32 client_addr[4];
+	__u32 netns; /* 0: from another namespace or host */
 	__u16 client_port;
-	__u16 server_port;
+	__u16 server_port; /* 0 in `peers` where netns is: it may be translated */
 };
 
 /* Written by the client's end, read by the server's. */
@@ -68,6 +76,20 @@ struct {
 	__type(key, struct peer_key);
 	__type(value, __u32);
 } peers SEC(".maps");
+
+/* Where a service was reached from outside its network namespace. Written by the server's end, read by the client's. */
+struct home_key {
+	__u32 addr[4];
+	__u16 port;
+	__u16 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct home_key);
+	__type(value, __u32);
+} homes SEC(".maps");
 
 /* A struct conn_entry to be: this kind of map takes no lock. */
 struct parked_conn {
@@ -118,17 +140,58 @@ static __always_inline __u32 service_of_socket(struct __sk_buff *skb, const stru
 	return id ? *id : 0;
 }
 
-/* The key under which a connection's client is known, from the server's packet. */
-static __always_inline void peer_of(struct __sk_buff *skb, const struct packet *p, bool from_client,
-				    struct peer_key *key)
+/* The key of a connection, from one of its packets. */
+static __always_inline void peer_of(const struct tuple *t, const struct packet *p, bool from_client,
+				    __u32 netns, struct peer_key *key)
 {
-	struct tuple t;
-
-	packet_addresses(skb, 0, p, &t);
-	__builtin_memcpy(key->client_addr, from_client ? t.saddr : t.daddr,
+	__builtin_memcpy(key->client_addr, from_client ? t->saddr : t->daddr,
 			 sizeof(key->client_addr));
+	key->netns = netns;
 	key->client_port = from_client ? p->source : p->dest;
 	key->server_port = from_client ? p->dest : p->source;
+}
+
+/* The key under which its client is known. */
+static __always_inline void known_as(struct peer_key *key, bool local)
+{
+	if (local)
+		return;
+	key->netns = 0;
+	key->server_port = 0;
+}
+
+static __always_inline void home_of(const struct tuple *t, const struct packet *p, bool source,
+				    struct home_key *key)
+{
+	__builtin_memcpy(key->addr, source ? t->saddr : t->daddr, sizeof(key->addr));
+	key->port = source ? p->source : p->dest;
+	key->pad = 0;
+}
+
+/* A note for later packets of others; the same again costs no write. */
+static __always_inline void stay_home(const struct tuple *t, const struct packet *p, bool egress,
+				      __u32 server)
+{
+	struct home_key key;
+
+	home_of(t, p, egress, &key);
+
+	__u32 *id = bpf_map_lookup_elem(&homes, &key);
+
+	if (!id || *id != server)
+		bpf_map_update_elem(&homes, &key, &server, BPF_ANY);
+}
+
+static __always_inline __u32 service_at_home(const struct tuple *t, const struct packet *p,
+					     bool egress)
+{
+	struct home_key key;
+
+	home_of(t, p, !egress, &key);
+
+	__u32 *id = bpf_map_lookup_elem(&homes, &key);
+
+	return id ? *id : 0;
 }
 
 static __always_inline __u32 remote_of(const __u32 *addr, __u16 port)
@@ -147,6 +210,15 @@ struct role {
 	__u8 role;
 };
 
+static __always_inline __u32 client_of(struct peer_key *key, bool local)
+{
+	known_as(key, local);
+
+	__u32 *id = bpf_map_lookup_elem(&peers, key);
+
+	return id ? *id : 0;
+}
+
 /* What is this socket? */
 static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *sk,
 					const struct packet *p, bool egress,
@@ -154,19 +226,26 @@ static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *
 {
 	__u32 netns = sock_netns(sk);
 	struct peer_key key;
+	struct tuple t;
 
 	r->role = ROLE_NONE;
 	r->client = r->server = 0;
-	if (netns != config.netns_ino)
+	if (!netns)
 		return;
+	packet_addresses(skb, 0, p, &t);
+
+	bool local = tuple_local(&t);
+
 	r->server = service_of_port(netns, egress ? p->source : p->dest);
 	if (r->server) {
 		r->role = ROLE_SERVER;
-		peer_of(skb, p, !egress, &key);
-
-		__u32 *id = bpf_map_lookup_elem(&peers, &key);
-
-		r->client = id ? *id : remote_of(key.client_addr, 0);
+		peer_of(&t, p, !egress, netns, &key);
+		r->client = client_of(&key, local);
+		if (!local) {
+			stay_home(&t, p, egress, r->server);
+			if (!r->client)
+				r->client = remote_of(key.client_addr, 0);
+		}
 		return;
 	}
 	r->client = service_of_socket(skb, note);
@@ -174,18 +253,14 @@ static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *
 		r->role = ROLE_CLIENT;
 
 	__u16 port = egress ? p->dest : p->source;
-	__u32 server = service_of_port(netns, port);
-	struct tuple t;
+	__u32 server = local ? service_of_port(netns, port) : service_at_home(&t, p, egress);
 
-	if (!server && !r->client)
+	if (!server && !local && r->client)
+		server = remote_of(egress ? t.daddr : t.saddr, port);
+	if (!server && (local || !r->client))
 		return;
-	packet_addresses(skb, 0, p, &t);
-	if (!server || !tuple_local(&t)) {
-		if (r->client)
-			r->server = remote_of(egress ? t.daddr : t.saddr, port);
-		return;
-	}
-	peer_of(skb, p, egress, &key);
+	peer_of(&t, p, egress, netns, &key);
+	known_as(&key, local);
 	if (r->client) {
 		__u32 id = r->client;
 
@@ -199,6 +274,17 @@ static __always_inline void role_decide(struct __sk_buff *skb, struct bpf_sock *
 			r->server = server;
 		}
 	}
+}
+
+static __always_inline bool parked_key(struct __sk_buff *skb, struct bpf_sock *sk,
+				       const struct packet *p, bool from_client,
+				       struct peer_key *key)
+{
+	struct tuple t;
+
+	packet_addresses(skb, 0, p, &t);
+	peer_of(&t, p, from_client, sock_netns(sk), key);
+	return tuple_local(&t);
 }
 
 /* Does the parked connection continue where this socket is? Ports are used again; what was never accepted stays parked. */
@@ -251,7 +337,7 @@ static __always_inline struct conn *conn_new(struct __sk_buff *skb, struct bpf_s
 	struct conn *c;
 
 	if (r.role == ROLE_SERVER) {
-		peer_of(skb, p, !egress, &key);
+		parked_key(skb, sk, p, !egress, &key);
 		from = bpf_map_lookup_elem(&parked, &key);
 		if (from && !parked_fits(&from->conn, sk))
 			from = NULL;

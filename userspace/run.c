@@ -104,6 +104,8 @@ static int open_registry(struct daemon *d)
 		.discover = d->config->observe.discover,
 		.skip_ports = ours,
 		.nr_skip_ports = ARRAY_SIZE(ours),
+		.below = d->config->observe.containers_below,
+		.targets = run_targets_ops(d),
 	};
 
 	return registry_new(&options, &d->registry);
@@ -135,15 +137,20 @@ static int open_detection(struct daemon *d)
 void daemon_attach_configured(struct daemon *d, const struct config_service *c, uint64_t now_ns)
 {
 	struct problem p = { 0 };
+	struct target_selector target;
+	const char *const texts[] = { "", c->container, c->pod, c->unit };
+	int asked = run_target_asked(texts, &target, &p);
 	struct registry_attach a = {
 		.name = c->name,
 		.port = c->port,
 		.pid = c->pid,
 		.cgroup = *c->cgroup ? c->cgroup : NULL,
+		.target = asked > 0 ? &target : NULL,
+		.later = true,
 		.supervised = c->supervised,
 	};
 
-	if (registry_attach(d->registry, &a, now_ns, NULL, &p) < 0)
+	if (asked < 0 || registry_attach(d->registry, &a, now_ns, NULL, &p) < 0)
 		log_error("[service %s]: %s", c->name, p.detail);
 }
 
@@ -297,6 +304,7 @@ static void close_all(struct daemon *d)
 	diagnoser_free(d->diagnoser);
 	detector_free(d->detector);
 	registry_free(d->registry);
+	targets_free(d->targets);
 	store_close(d->store);
 	sd_event_source_unref(d->timer);
 	sd_event_unref(d->event);
@@ -317,7 +325,7 @@ static int open_watching(struct daemon *d)
 
 static int open_stages(struct daemon *d)
 {
-	int err = live_open(d) ?: open_registry(d) ?: open_memory(d);
+	int err = live_open(d) ?: run_targets_open(d) ?: open_registry(d) ?: open_memory(d);
 
 	if (!err && role_judges(d))
 		err = open_detection(d);

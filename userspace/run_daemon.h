@@ -21,6 +21,7 @@
 #include "detect/detector.h"
 #include "diagnose/diagnose.h"
 #include "discover/registry.h"
+#include "discover/targets.h"
 #include "fault/fault.h"
 #include "kernel/observer.h"
 #include "observe/recent.h"
@@ -88,6 +89,7 @@ struct daemon {
 
 	struct store *store; /* NULL: no disk; incidents are kept in memory alone */
 	struct registry *registry;
+	struct targets *targets; /* who the containers are */
 	struct observer *observer; /* NULL: this kernel cannot; observer_lack says why */
 	char observer_lack[320];
 	struct requests *requests;
@@ -182,6 +184,21 @@ void run_limits_now(struct daemon *d, struct faults_config *ret);
 
 /** daemon_attach_configured() - a [service] section into the registry; what is wrong is logged. Under the lock, once there are threads. */
 void daemon_attach_configured(struct daemon *d, const struct config_service *c, uint64_t now_ns);
+
+/* run_targets.c */
+
+/** run_targets_open() - who knows containers, as the options say. 0 or -errno. */
+int run_targets_open(struct daemon *d);
+
+/** run_targets_ops() - the same, for the registry. */
+struct registry_targets run_targets_ops(struct daemon *d);
+
+/**
+ * run_target_asked() - the selector that was given, if any.
+ * @texts: by enum target_kind, "" for what was not given. 1 and @ret; 0: none; or the problem's errno.
+ */
+int run_target_asked(const char *const texts[static TARGET_UNIT + 1], struct target_selector *ret,
+		     struct problem *p);
 
 /* run_models.c */
 

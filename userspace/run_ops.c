@@ -9,6 +9,8 @@
 #include "run_roles.h"
 #include "serve/doctor.h"
 
+#define TARGETS_WAIT_NS (5 * NSEC_PER_SEC)
+
 int ops_give(cJSON *j, cJSON **ret)
 {
 	if (!j)
@@ -93,13 +95,22 @@ static int op_attach(void *ctx, const struct caller *who, const struct control_a
 {
 	struct daemon *d = ctx;
 	struct service s;
+	struct target_selector target;
+	const char *const texts[] = { "", what->container, what->pod, what->unit };
+	int asked = run_target_asked(texts, &target, p);
 	const struct registry_attach a = {
-		.name = what->name,
+		.name = *what->name ? what->name : NULL,
 		.port = what->port,
 		.pid = what->pid,
 		.cgroup = *what->cgroup ? what->cgroup : NULL,
+		.target = asked > 0 ? &target : NULL,
 		.supervised = what->supervised,
 	};
+	if (asked < 0)
+		return asked;
+	/* Without the lock: Docker may take its time. Who is not known by then is not found. */
+	if (asked && d->targets && target.kind != TARGET_UNIT)
+		targets_refresh(d->targets, TARGETS_WAIT_NS);
 	LOCKED(d);
 
 	int err = registry_attach(d->registry, &a, clock_mono_ns(), &s, p);

@@ -7,7 +7,8 @@
 
 #define EDGES_MAX 1024
 
-static const char *const source_names[] = { "port", "pid", "cgroup", "port" };
+static const char *const source_names[] = { "port",      "pid", "cgroup", "port",
+					    "container", "pod", "unit" };
 
 const struct verdict *view_verdict(const struct daemon *d, uint32_t service)
 {
@@ -152,12 +153,20 @@ static int add_fault_id(const struct fault *f, void *ctx)
 	return 0;
 }
 
+static void add_text(cJSON *j, const char *name, const char *text)
+{
+	cJSON_AddItemToObject(j, name, *text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
 static void add_identity(cJSON *j, const struct service *s, const char *namespace)
 {
 	cJSON_AddStringToObject(j, "name", s->name);
-	cJSON_AddStringToObject(j, "namespace", namespace);
+	cJSON_AddStringToObject(j, "namespace", *s->namespace ? s->namespace : namespace);
 	cJSON_AddStringToObject(j, "source", source_names[s->source]);
-	cJSON_AddBoolToObject(j, "found", s->source == SERVICE_FOUND);
+	cJSON_AddBoolToObject(j, "found", s->found);
+	add_text(j, "container_id", s->container_id);
+	add_text(j, "pod", s->pod);
+	add_text(j, "unit", s->unit);
 	cJSON_AddBoolToObject(j, "supervised", s->supervised);
 	cJSON *ports = cJSON_AddArrayToObject(j, "ports");
 	for (size_t i = 0; i < s->nr_ports; i++)

@@ -246,6 +246,14 @@ static void test_cmdline_changes_things(void **state)
 	assert_true(fake.attach.supervised);
 	assert_int_equal(CLI("attach", "worker", "--cgroup=/a b/c"), CLI_DONE);
 	assert_string_equal(fake.attach.cgroup, "/a b/c");
+	assert_int_equal(CLI("attach", "--container", "shop-db-1"), CLI_DONE);
+	assert_string_equal(fake.attach.container, "shop-db-1");
+	assert_string_equal(fake.attach.name, "");
+	assert_int_equal(CLI("attach", "store", "--pod", "shop/app=db"), CLI_DONE);
+	assert_string_equal(fake.attach.pod, "shop/app=db");
+	assert_string_equal(fake.attach.name, "store");
+	assert_int_equal(CLI("attach", "--unit", "nginx.service"), CLI_DONE);
+	assert_string_equal(fake.attach.unit, "nginx.service");
 	assert_int_equal(CLI("detach", "db"), CLI_DONE);
 	assert_string_equal(fake.service, "db");
 	assert_int_equal(CLI("inject", "db", "timeout", "--duration", "1m", "--probability", "0.3",
@@ -299,7 +307,8 @@ static void test_cmdline_says_what_is_wrong(void **state)
 		{ { "inject", "db", "timeout", "--duration", "soon" }, CLI_USAGE, "30s" },
 		{ { "inject", "db", "timeout", "--duration", "0" }, CLI_USAGE, "--duration is 0" },
 		{ { "inject", "nobody", "timeout" }, CLI_FAILED, "there is no service nobody" },
-		{ { "attach", "x" }, CLI_USAGE, "--port, --pid and --cgroup" },
+		{ { "attach", "x" }, CLI_USAGE, "--container, --pod and --unit" },
+		{ { "attach", "--port", "1" }, CLI_USAGE, "give the service a name" },
 		{ { "attach", "x", "--port", "1", "--pid", "1" }, CLI_USAGE, "exactly one" },
 		{ { "attach", "x", "--port", "70000" }, CLI_USAGE, "1 to 65535" },
 		{ { "attach", "x", "--port", "1", "--port", "2" }, CLI_USAGE, "given twice" },

@@ -399,10 +399,14 @@ static bool is_url_or_empty(const char *s)
 
 static int check_service(const struct config_service *s, struct problem *why)
 {
-	if (!!s->port + !!s->pid + !!s->cgroup[0] != 1)
-		return problem_set(why, 400,
-				   "[service %s] needs exactly one of port, pid and cgroup",
-				   s->name);
+	int nr = !!s->port + !!s->pid + !!s->cgroup[0] + !!s->container[0] + !!s->pod[0] +
+		!!s->unit[0];
+
+	if (nr != 1)
+		return problem_set(
+			why, 400,
+			"[service %s] needs exactly one of port, pid, cgroup, container, pod and unit",
+			s->name);
 	return 0;
 }
 

@@ -55,11 +55,15 @@ struct config_list {
 bool config_list_has(const struct config_list *l, const char *item);
 
 /* A [service NAME] section: exactly one of port, pid, cgroup is set. */
+#define CONFIG_TARGET_MAX (SERVICE_NAMESPACE_MAX + SERVICE_WORKLOAD_MAX)
+
 struct config_service {
 	char name[SERVICE_NAME_MAX];
 	uint16_t port;                   /* 0: not by port */
 	pid_t pid;                       /* 0: not by pid */
 	char cgroup[SERVICE_CGROUP_MAX]; /* "": not by cgroup */
+	char container[CONFIG_TARGET_MAX], pod[CONFIG_TARGET_MAX],
+		unit[CONFIG_TARGET_MAX]; /* "": not by that; see target_selector_parse() */
 	bool supervised;                 /* somebody starts it again when it dies */
 };
 
@@ -92,6 +96,8 @@ struct config {
 		uint64_t slow_ns;        /* requests from here on enter the ring of requests */
 		uint32_t sample_every;   /* one request in so many enters the ring; 0: none */
 		bool discover;           /* find listening sockets by itself */
+		char docker_socket[CONFIG_PATH_MAX];    /* "": do not ask Docker */
+		char containers_below[CONFIG_PATH_MAX]; /* containers below this cgroup are found; "": all that hang on our network */
 		char namespace[64];      /* service_namespace of all services; "": none */
 		bool program_stats;      /* let the kernel time our programs */
 	} observe;

@@ -121,6 +121,16 @@ static char *read_line(char *to, int size, void *ctx)
 	return to;
 }
 
+/* What it means is the registry's to say; empty or too long it means nothing. */
+static int set_target(struct reader *r, const char *where, const char *value,
+		      char to[static CONFIG_TARGET_MAX])
+{
+	if (!*value || strlen(value) >= CONFIG_TARGET_MAX)
+		return problem_parameter(r->why, 400, where, value, "a name of at most 317 bytes");
+	snprintf(to, CONFIG_TARGET_MAX, "%s", value);
+	return 0;
+}
+
 static int set_service(struct reader *r, const char *where, const char *key, const char *value)
 {
 	struct config_service *s = r->service;
@@ -141,6 +151,12 @@ static int set_service(struct reader *r, const char *where, const char *key, con
 				r->why, 400, where, value,
 				"a path below the cgroup v2 mount that begins with /");
 		snprintf(s->cgroup, sizeof(s->cgroup), "%s", value);
+	} else if (strcmp(key, "container") == 0 && !s->container[0]) {
+		return set_target(r, where, value, s->container);
+	} else if (strcmp(key, "pod") == 0 && !s->pod[0]) {
+		return set_target(r, where, value, s->pod);
+	} else if (strcmp(key, "unit") == 0 && !s->unit[0]) {
+		return set_target(r, where, value, s->unit);
 	} else if (strcmp(key, "supervised") == 0) {
 		static const struct config_option yes_no = {
 			.type = CONFIG_TYPE_BOOL,
@@ -151,7 +167,7 @@ static int set_service(struct reader *r, const char *where, const char *key, con
 	} else {
 		return problem_set(
 			r->why, 400,
-			"%s is unknown or given twice; a service has port, pid, cgroup, supervised",
+			"%s is unknown or given twice; a service has port, pid, cgroup, container, pod, unit, supervised",
 			where);
 	}
 	return 0;

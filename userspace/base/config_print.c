@@ -33,7 +33,7 @@ void config_print_defaults(FILE *to, bool commented)
 			fprintf(to, "\n[%s]\n", section = o[i].section);
 		print_option(to, &o[i], commented);
 	}
-	fputs("\n# A service that is known from the start; one of port, pid, cgroup:\n"
+	fputs("\n# A service that is known from the start; one of port, pid, cgroup, container, pod, unit:\n"
 	      "# [service db]\n"
 	      "# port = 8002\n"
 	      "# supervised = yes\n",

@@ -24,22 +24,33 @@ static int add_whole(struct cli *c, cJSON *to, const char *name, uint64_t max)
 
 int cmd_attach(struct cli *c)
 {
-	const char *cgroup = cli_option(c, "cgroup");
+	static const char *const texts[] = { "cgroup", "container", "pod", "unit" };
+	const char *name = c->nr_args ? c->args[0] : NULL;
+	bool named = cli_option(c, "container") || cli_option(c, "pod") || cli_option(c, "unit");
+	int given = !!cli_option(c, "port") + !!cli_option(c, "pid");
 	CLEANUP(json_freep) cJSON *body = cJSON_CreateObject();
 	CLEANUP(json_freep) cJSON *service = NULL;
 
-	if (!!cli_option(c, "port") + !!cli_option(c, "pid") + !!cgroup != 1)
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		const char *text = cli_option(c, texts[i]);
+
+		if (text)
+			cJSON_AddStringToObject(body, texts[i], text);
+		given += !!text;
+	}
+	if (given != 1)
 		return cli_complain(
 			c, CLI_USAGE,
-			"say where the service is, by exactly one of --port, --pid and --cgroup");
-	if (!service_name_valid(c->args[0]))
+			"say where the service is, by exactly one of --port, --pid, --cgroup, --container, --pod and --unit");
+	if (!name && !named)
+		return cli_complain(c, CLI_USAGE, "give the service a name");
+	if (name && !service_name_valid(name))
 		return cli_complain(
 			c, CLI_USAGE,
 			"%s is no name for a service: letters, digits, '.', '_' and '-', at most 63, not beginning with '.' or '-'",
-			c->args[0]);
-	cJSON_AddStringToObject(body, "name", c->args[0]);
-	if (cgroup)
-		cJSON_AddStringToObject(body, "cgroup", cgroup);
+			name);
+	if (name)
+		cJSON_AddStringToObject(body, "name", name);
 	if (cli_option(c, "supervised"))
 		cJSON_AddTrueToObject(body, "supervised");
 	int status = add_whole(c, body, "port", UINT16_MAX) ?:
@@ -48,7 +59,8 @@ int cmd_attach(struct cli *c)
 	if (status || cli_show(c, service))
 		return status;
 	const cJSON *pids = cJSON_GetObjectItemCaseSensitive(service, "pids");
-	cli_say(c, "attached %s: %d processes\n", c->args[0], cJSON_GetArraySize(pids));
+	cli_say(c, "attached %s: %d processes\n", json_str(service, "name") ?: "?",
+		cJSON_GetArraySize(pids));
 	return CLI_DONE;
 }
 

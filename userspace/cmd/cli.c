@@ -27,15 +27,23 @@ static const struct cli_command commands[] = {
 	  .own_options = true, .run = cmd_operator, .more_help = config_print_help,
 	  .examples =
 		  "  archaic-ebpf operator --mode auto-safe --detector-url http://10.0.0.9:8006\n" },
-	{ "attach", "NAME", "watch a service, known by its port, a process or a cgroup", 1, 1,
+	{ "attach", "[NAME]",
+	  "watch a service, known by its port, a process, a cgroup, a container, a pod or a unit", 0, 1,
 	  .run = cmd_attach,
 	  .options = OPTIONS({ "port", "PORT", "the TCP port it listens on" },
 			     { "pid", "PID", "one of its processes" },
 			     { "cgroup", "PATH", "its cgroup, below the cgroup v2 mount" },
+			     { "container", "NAME|ID", "Docker's, containerd's or CRI-O's" },
+			     { "pod", "NS/NAME",
+			       "a pod on this machine, by its name or its Deployment's, or NS/app=VALUE" },
+			     { "unit", "NAME", "a systemd unit" },
 			     { "supervised", NULL,
 			       "something starts it again: a repair may kill it" }),
 	  .examples =
 		  "  archaic-ebpf attach shop --port 9000\n"
+		  "  archaic-ebpf attach --container shop-db-1\n"
+		  "  archaic-ebpf attach --pod shop/db\n"
+		  "  archaic-ebpf attach web --unit nginx\n"
 		  "  archaic-ebpf attach worker --cgroup /system.slice/worker.service --supervised\n" },
 	{ "detach", "NAME", "stop watching a service; its faults end", 1, 1, .run = cmd_detach,
 	  .examples = "  archaic-ebpf detach shop\n" },
@@ -50,6 +58,8 @@ static const struct cli_command commands[] = {
 			     { "duration", "TIME",
 			       "30, 30s, 5m; default until reset, within the daemon's limit" },
 			     { "health", NULL, "hurt liveness probes too" },
+			     { "follow", NULL,
+			       "a container, pod or unit that is replaced: hurt the next one, too" },
 			     { "slot", "NAME", "replace what was armed in this slot" },
 			     { "dry-run", NULL, "say what would be attached where; arm nothing" }),
 	  .examples =

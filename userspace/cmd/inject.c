@@ -70,6 +70,8 @@ static int make_body(struct cli *c, cJSON *body)
 	add_keys(cli_option(c, "keys"), params);
 	if (cli_option(c, "health"))
 		cJSON_AddTrueToObject(cJSON_AddObjectToObject(body, "match"), "health");
+	if (cli_option(c, "follow"))
+		cJSON_AddStringToObject(body, "on_replace", "follow");
 	return status ?: add_number(c, body, "probability") ?: add_duration(c, body);
 }
 

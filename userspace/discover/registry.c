@@ -35,6 +35,14 @@ int registry_new(const struct registry_options *options, struct registry **ret)
 		       r->options.nr_skip_ports * sizeof(*r->skip_ports));
 	r->options.skip_ports = r->skip_ports;
 	r->next_id = 1;
+	r->procs = calloc(PROCS_MAX, sizeof(*r->procs));
+	if (!r->procs)
+		return -ENOMEM;
+	snprintf(r->below, sizeof(r->below), "%s", options->below ?: "");
+	r->options.below = r->below;
+	char cgroup[SERVICE_CGROUP_MAX];
+	if (cgroup_of_pid(getpid(), cgroup) == 0)
+		workload_of_cgroup(cgroup, &r->own);
 	int err = proc_netns(getpid(), &r->netns_ino);
 	if (err)
 		return err;
@@ -48,6 +56,7 @@ void registry_free(struct registry *r)
 		return;
 	for (size_t i = 0; i < r->nr; i++)
 		free(r->entries[i]);
+	free(r->procs);
 	free(r->listeners);
 	free(r);
 }
@@ -97,8 +106,10 @@ static struct entry *find_name(const struct registry *r, const char *name)
 	return NULL;
 }
 
-static bool has_port(const struct service *s, uint16_t port)
+bool service_listens(const struct service *s, uint32_t netns_ino, uint16_t port)
 {
+	if (s->netns_ino != netns_ino)
+		return false;
 	for (size_t i = 0; i < s->nr_ports; i++)
 		if (s->ports[i] == port)
 			return true;
@@ -135,14 +146,15 @@ static int check_selector(const struct registry_attach *a, struct problem *p)
 	struct proc_stat st;
 	uint64_t id;
 
-	if (!service_name_valid(a->name))
-		return problem_parameter(p, 400, "name", a->name,
+	if (a->name ? !service_name_valid(a->name) : !a->target)
+		return problem_parameter(p, 400, "name", a->name ?: "missing",
 					 "1 to 63 of A-Z a-z 0-9 . _ -, and not begin with . or -");
-	if (!strcmp(a->name, "self") || !strcmp(a->name, "outside"))
+	if (a->name && (!strcmp(a->name, "self") || !strcmp(a->name, "outside")))
 		return problem_parameter(p, 400, "name", a->name,
 					 "another name: this one has a meaning of its own");
-	if (!!a->port + !!a->pid + !!a->cgroup != 1)
-		return problem_set(p, 400, "give exactly one of port, pid and cgroup");
+	if (!!a->port + !!a->pid + !!a->cgroup + !!a->target != 1)
+		return problem_set(
+			p, 400, "give exactly one of port, pid, cgroup, container, pod and unit");
 	if (a->port > 65535) {
 		snprintf(number, sizeof(number), "%u", a->port);
 		return problem_parameter(p, 400, "port", number, "a number from 1 to 65535");
@@ -167,6 +179,8 @@ static bool same_selector(const struct entry *e, const struct registry_attach *a
 		return e->s.source == SERVICE_BY_PORT && e->by_port == a->port;
 	if (a->pid)
 		return e->s.source == SERVICE_BY_PID && e->by_pid == a->pid;
+	if (a->target)
+		return !memcmp(&e->selector, a->target, sizeof(e->selector));
 	return e->s.source == SERVICE_BY_CGROUP && !strcmp(e->by_cgroup, a->cgroup);
 }
 
@@ -176,12 +190,13 @@ static int check_taken(const struct registry *r, const struct registry_attach *a
 	for (size_t i = 0; i < r->nr; i++) {
 		const struct entry *e = r->entries[i];
 
-		if (e->s.source == SERVICE_FOUND)
+		if (e->s.found)
 			continue;
-		if (same_selector(e, a) || (a->port && has_port(&e->s, (uint16_t)a->port)))
+		if (same_selector(e, a) ||
+		    (a->port && service_listens(&e->s, r->netns_ino, (uint16_t)a->port)))
 			return problem_set(p, 409, "this is service %s already; detach it first",
 					   e->s.name);
-		if (!strcmp(e->s.name, a->name))
+		if (a->name && !strcmp(e->s.name, a->name))
 			return problem_set(p, 409, "the name %s is taken by another service",
 					   a->name);
 	}
@@ -194,39 +209,55 @@ static void select_by(struct entry *e, const struct registry_attach *a)
 	e->by_pid = (pid_t)a->pid;
 	snprintf(e->by_cgroup, sizeof(e->by_cgroup), "%s", a->cgroup ? a->cgroup : "");
 	e->s.source = a->port ? SERVICE_BY_PORT : a->pid ? SERVICE_BY_PID : SERVICE_BY_CGROUP;
+	if (a->target) {
+		static const enum service_source sources[] = {
+			[TARGET_CONTAINER] = SERVICE_BY_CONTAINER,
+			[TARGET_POD] = SERVICE_BY_POD,
+			[TARGET_UNIT] = SERVICE_BY_UNIT,
+		};
+
+		e->selector = *a->target;
+		e->target = a->target->kind;
+		e->s.source = sources[e->target];
+	}
 	e->said_supervised = a->supervised;
 	e->dirty = true;
 }
 
-/* A found service that the new one turns out to be: one that shares a port with it. */
+/* A found service that the new one turns out to be: one that shares a port with it, or the same container or unit. */
 static struct entry *found_twin(const struct registry *r, const struct entry *e)
 {
 	for (size_t i = 0; i < r->nr; i++) {
 		struct entry *f = r->entries[i];
 
-		if (f->s.source != SERVICE_FOUND || f == e)
+		if (!f->s.found || f == e)
 			continue;
+		if (e->target && f->target == e->target && *e->key && !strcmp(e->key, f->key) &&
+		    !strcmp(e->by_cgroup, f->by_cgroup))
+			return f;
 		for (size_t k = 0; k < e->s.nr_ports; k++)
-			if (has_port(&f->s, e->s.ports[k]))
+			if (service_listens(&f->s, e->s.netns_ino, e->s.ports[k]))
 				return f;
 	}
 	return NULL;
 }
 
 /* What was found of it before keeps its id and its baseline; a second and third port of it go. */
-static struct entry *absorb(struct registry *r, struct entry *e)
+static struct entry *absorb(struct registry *r, struct entry *e, bool keep_name)
 {
 	struct entry *twin = found_twin(r, e);
 	struct entry *keep = e;
 
 	if (twin) {
 		uint32_t id = twin->s.id;
-		twin->s = e->s;
+		uint32_t instance = twin->target ? twin->s.instance : e->s.instance;
+		char name[SERVICE_NAME_MAX];
+
+		memcpy(name, keep_name ? twin->s.name : e->s.name, sizeof(name));
+		*twin = *e;
 		twin->s.id = id;
-		twin->by_port = e->by_port;
-		twin->by_pid = e->by_pid;
-		memcpy(twin->by_cgroup, e->by_cgroup, sizeof(twin->by_cgroup));
-		twin->said_supervised = e->said_supervised;
+		twin->s.instance = instance;
+		memcpy(twin->s.name, name, sizeof(name));
 		twin->dirty = true;
 		/* The new entry was nobody's yet: it leaves without a word. */
 		r->entries[--r->nr] = NULL;
@@ -243,11 +274,52 @@ static void make_room(struct registry *r, const struct registry_attach *a)
 {
 	for (size_t i = r->nr; r->nr == SERVICE_MAX && i-- > 0;) {
 		struct entry *e = r->entries[i];
-		bool meant = a->port && has_port(&e->s, (uint16_t)a->port);
+		bool meant = a->port && service_listens(&e->s, r->netns_ino, (uint16_t)a->port);
 
-		if (e->s.source == SERVICE_FOUND && !meant)
+		if (e->s.found && !meant)
 			registry_drop(r, e);
 	}
+}
+
+/* A new entry, the last of the table; nobody has been told of it yet. */
+static int add_attached(struct registry *r, const struct registry_attach *a, struct entry **ret,
+			struct problem *p)
+{
+	char name[SERVICE_NAME_MAX];
+
+	make_room(r, a);
+	struct entry *e = registry_add(r, a->name ?: "", SERVICE_BY_PORT);
+	if (!e)
+		return problem_set(p, 422, "the table of services is full (%d); detach one first",
+				   SERVICE_MAX);
+	select_by(e, a);
+	int err = e->target ? registry_resolve(r, e, p) : 0;
+	if (err && !(err == -ENOENT && a->later)) {
+		r->entries[--r->nr] = NULL;
+		free(e);
+		return err;
+	}
+	if (!a->name) {
+		registry_name_target(r, e, name);
+		memcpy(e->s.name, name, sizeof(name));
+	}
+	*ret = e;
+	return 0;
+}
+
+/* Is its name that of a found service which it is not? */
+static int check_found_name(const struct registry *r, const struct entry *e, struct problem *p)
+{
+	for (size_t i = 0; i < r->nr; i++) {
+		const struct entry *f = r->entries[i];
+
+		if (f == e || strcmp(f->s.name, e->s.name) != 0 || found_twin(r, e) == f)
+			continue;
+		return problem_set(p, 409,
+				   "the name %s is taken by a service that was found on port %u",
+				   e->s.name, f->s.nr_ports ? f->s.ports[0] : 0);
+	}
+	return 0;
 }
 
 int registry_attach(struct registry *r, const struct registry_attach *a, uint64_t now_ns,
@@ -258,30 +330,28 @@ int registry_attach(struct registry *r, const struct registry_attach *a, uint64_
 	if (err)
 		return err;
 
-	struct entry *e = find_name(r, a->name);
+	struct entry *e = a->name ? find_name(r, a->name) : NULL;
 	if (e && same_selector(e, a)) {
 		e->said_supervised |= a->supervised;
-	} else if (e && e->s.source == SERVICE_FOUND &&
-		   !(a->port && has_port(&e->s, (uint16_t)a->port))) {
-		return problem_set(p, 409,
-				   "the name %s is taken by a service that was found on port %u",
-				   a->name, e->s.nr_ports ? e->s.ports[0] : 0);
 	} else {
 		err = check_taken(r, a, p);
 		if (err)
 			return err;
-		make_room(r, a);
-		e = registry_add(r, a->name, SERVICE_BY_PORT);
-		if (!e)
-			return problem_set(p, 422,
-					   "the table of services is full (%d); detach one first",
-					   SERVICE_MAX);
-		select_by(e, a);
+		err = add_attached(r, a, &e, p);
+		if (err)
+			return err;
 	}
-	/* An old picture of the listeners is better than none. */
+	/* Its namespace is known after the first look. An old picture of the listeners is better than none. */
+	registry_refresh(r, e);
 	registry_dump(r);
 	registry_refresh(r, e);
-	e = absorb(r, e);
+	err = a->name ? check_found_name(r, e, p) : 0;
+	if (err) {
+		r->entries[--r->nr] = NULL;
+		free(e);
+		return err;
+	}
+	e = absorb(r, e, !a->name);
 	if (ret)
 		*ret = e->s;
 	return 0;
@@ -294,7 +364,7 @@ int registry_detach(struct registry *r, const char *name, struct service *ret, s
 	if (!e)
 		return problem_set(p, 404, "there is no service %s", name);
 	for (size_t i = 0; i < r->nr_listeners && r->nr_ignored < IGNORED_MAX; i++)
-		if (has_port(&e->s, r->listeners[i].port))
+		if (service_listens(&e->s, r->listeners[i].netns_ino, r->listeners[i].port))
 			r->ignored[r->nr_ignored++] = r->listeners[i].inode;
 	if (ret)
 		*ret = e->s;
@@ -333,12 +403,34 @@ const struct service *registry_by_id(const struct registry *r, uint32_t id)
 	return NULL;
 }
 
-const struct service *registry_by_port(const struct registry *r, uint16_t port)
+const struct service *registry_at_port(const struct registry *r, uint32_t netns_ino, uint16_t port)
 {
 	for (size_t i = 0; i < r->nr; i++)
-		if (has_port(&r->entries[i]->s, port))
+		if (service_listens(&r->entries[i]->s, netns_ino, port))
 			return &r->entries[i]->s;
 	return NULL;
+}
+
+const struct service *registry_by_port(const struct registry *r, uint16_t port)
+{
+	return registry_at_port(r, r->netns_ino, port);
+}
+
+const struct service *registry_by_container(const struct registry *r, const char *id)
+{
+	for (size_t i = 0; i < r->nr; i++)
+		if (*id && !strcmp(r->entries[i]->s.container_id, id))
+			return &r->entries[i]->s;
+	return NULL;
+}
+
+/* A container's or pod's is its own with all below it. */
+static bool lives_in(const struct service *s, const char *cgroup)
+{
+	size_t len = strlen(s->cgroup);
+
+	return s->own_cgroup && !strncmp(s->cgroup, cgroup, len) &&
+		(!cgroup[len] || (s->instance && cgroup[len] == '/'));
 }
 
 const struct service *registry_by_pid(const struct registry *r, pid_t pid)
@@ -348,7 +440,7 @@ const struct service *registry_by_pid(const struct registry *r, pid_t pid)
 	cgroup_of_pid(pid, cgroup);
 	for (size_t i = 0; i < r->nr; i++) {
 		const struct service *s = &r->entries[i]->s;
-		if (has_pid(s, pid) || (s->own_cgroup && !strcmp(s->cgroup, cgroup)))
+		if (has_pid(s, pid) || lives_in(s, cgroup))
 			return s;
 	}
 	for (size_t i = 0; i < r->nr; i++)

@@ -26,6 +26,7 @@
 struct dump {
 	struct listener *list;
 	size_t nr;
+	uint32_t netns_ino; /* that is being listed */
 };
 
 static int add_listener(void *ctx, const struct socket_entry *s)
@@ -36,6 +37,7 @@ static int add_listener(void *ctx, const struct socket_entry *s)
 		d->list[d->nr++] = (struct listener){
 			.inode = s->inode,
 			.cgroup_id = s->cgroup_id,
+			.netns_ino = d->netns_ino,
 			.port = s->local_port,
 		};
 	return 0;
@@ -253,7 +255,7 @@ static int walk(struct dump *d)
 int registry_dump(struct registry *r)
 {
 	CLEANUP(freep) struct listener *list = calloc(LISTENERS_MAX, sizeof(*list));
-	struct dump d = { .list = list };
+	struct dump d = { .list = list, .netns_ino = r->netns_ino };
 	bool look = false;
 
 	if (!list)
@@ -261,6 +263,12 @@ int registry_dump(struct registry *r)
 	int err = sockets_each(true, add_listener, &d);
 	if (err)
 		return err;
+	registry_namespaces(r);
+	for (size_t i = 0; i < r->nr_namespaces; i++) {
+		d.netns_ino = r->namespaces[i].ino;
+		/* Gone since: the next scan knows. */
+		sockets_listeners_of(r->namespaces[i].pid, add_listener, &d);
+	}
 	qsort(d.list, d.nr, sizeof(*d.list), by_inode);
 	for (size_t i = 0; i < d.nr; i++)
 		if (!carry_over(r, &d.list[i]))

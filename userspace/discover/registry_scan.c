@@ -11,7 +11,7 @@
 
 /* ---- one service */
 
-static void add_pid(struct registry *r, struct service *s, pid_t pid)
+void service_add_pid(struct registry *r, struct service *s, pid_t pid)
 {
 	for (size_t i = 0; i < s->nr_pids; i++)
 		if (s->pids[i] == pid)
@@ -43,13 +43,23 @@ static bool is_made_by(const struct listener *l, const struct service *s)
 }
 
 /* Did somebody attach this port under another name? */
-static bool is_anothers(const struct registry *r, const struct entry *e, uint16_t port)
+static bool is_anothers(const struct registry *r, const struct entry *e, const struct listener *l)
 {
 	for (size_t i = 0; i < r->nr; i++)
 		if (r->entries[i] != e && r->entries[i]->s.source == SERVICE_BY_PORT &&
-		    r->entries[i]->by_port == port)
+		    r->entries[i]->by_port == l->port && l->netns_ino == r->netns_ino)
 			return true;
 	return false;
+}
+
+static void add_holders(struct registry *r, struct service *s, uint16_t port)
+{
+	for (size_t i = 0; i < r->nr_listeners; i++) {
+		const struct listener *l = &r->listeners[i];
+		for (size_t k = 0;
+		     l->port == port && l->netns_ino == s->netns_ino && k < l->nr_pids; k++)
+			service_add_pid(r, s, l->pids[k]);
+	}
 }
 
 /* By port: whoever holds a listener on it. */
@@ -58,10 +68,22 @@ static void select_port(struct registry *r, const struct entry *e, struct servic
 	uint16_t port = s->source == SERVICE_FOUND ? e->s.ports[0] : e->by_port;
 
 	add_port(r, s, port);
+	add_holders(r, s, port);
+}
+
+static void see_namespace(struct service *s)
+{
+	if (s->nr_pids)
+		proc_netns(s->pids[0], &s->netns_ino);
+}
+
+void registry_add_ports(struct registry *r, const struct entry *e, struct service *s)
+{
 	for (size_t i = 0; i < r->nr_listeners; i++) {
 		const struct listener *l = &r->listeners[i];
-		for (size_t k = 0; l->port == port && k < l->nr_pids; k++)
-			add_pid(r, s, l->pids[k]);
+		if (l->netns_ino == s->netns_ino && !is_anothers(r, e, l) &&
+		    (is_made_by(l, s) || (s->cgroup_id && l->cgroup_id == s->cgroup_id)))
+			add_port(r, s, l->port);
 	}
 }
 
@@ -69,19 +91,16 @@ static void select_port(struct registry *r, const struct entry *e, struct servic
 static void select_cgroup(struct registry *r, const struct entry *e, struct service *s)
 {
 	pid_t pids[SERVICE_PIDS_MAX];
-	uint64_t id = 0;
 	ssize_t nr = cgroup_procs(e->by_cgroup, pids, SERVICE_PIDS_MAX);
 
-	cgroup_path_id(e->by_cgroup, &id);
+	cgroup_path_id(e->by_cgroup, &s->cgroup_id);
 	if (nr > SERVICE_PIDS_MAX)
 		r->stats.pids_overflow++;
 	for (ssize_t i = 0; i < nr && i < SERVICE_PIDS_MAX; i++)
-		add_pid(r, s, pids[i]);
-	for (size_t i = 0; i < r->nr_listeners; i++) {
-		const struct listener *l = &r->listeners[i];
-		if ((is_made_by(l, s) || (id && l->cgroup_id == id)) && !is_anothers(r, e, l->port))
-			add_port(r, s, l->port);
-	}
+		service_add_pid(r, s, pids[i]);
+	service_choose_main(s);
+	see_namespace(s);
+	registry_add_ports(r, e, s);
 }
 
 /*
@@ -96,29 +115,28 @@ static void select_pid(struct registry *r, const struct entry *e, struct service
 		 st.start_ticks == e->s.main_start_ticks);
 
 	if (alive) {
-		add_pid(r, s, e->by_pid);
+		service_add_pid(r, s, e->by_pid);
+		see_namespace(s);
 		for (size_t i = 0; i < r->nr_listeners; i++) {
 			const struct listener *l = &r->listeners[i];
-			if (!listener_held_by(l, e->by_pid) || is_anothers(r, e, l->port))
+			if (l->netns_ino != s->netns_ino || !listener_held_by(l, e->by_pid) ||
+			    is_anothers(r, e, l))
 				continue;
 			add_port(r, s, l->port);
 			for (size_t k = 0; k < l->nr_pids; k++)
-				add_pid(r, s, l->pids[k]);
+				service_add_pid(r, s, l->pids[k]);
 		}
 		return;
 	}
+	s->netns_ino = e->s.netns_ino;
 	for (size_t p = 0; p < e->s.nr_ports; p++) {
 		add_port(r, s, e->s.ports[p]);
-		for (size_t i = 0; i < r->nr_listeners; i++)
-			for (size_t k = 0;
-			     r->listeners[i].port == e->s.ports[p] && k < r->listeners[i].nr_pids;
-			     k++)
-				add_pid(r, s, r->listeners[i].pids[k]);
+		add_holders(r, s, e->s.ports[p]);
 	}
 }
 
 /* The oldest process comes first: a parent is older than the workers that it made. */
-static void choose_main(struct service *s)
+void service_choose_main(struct service *s)
 {
 	struct proc_stat best = { 0 }, st;
 	size_t at = 0;
@@ -164,30 +182,40 @@ static bool has_supervisor(const struct service *s)
 		!strcmp(parent.comm, "archaic-supervi");
 }
 
+/* Where it lives, and whether alone there. */
+static void see_cgroup(struct entry *e, struct service *s)
+{
+	if (s->source == SERVICE_BY_CGROUP)
+		memcpy(s->cgroup, e->by_cgroup, sizeof(s->cgroup));
+	else if (!s->nr_pids || cgroup_of_pid(s->pids[0], s->cgroup) < 0)
+		/* Between two lives: what attaches to the cgroup stays where it is. */
+		memcpy(s->cgroup, e->s.cgroup, sizeof(s->cgroup));
+	if (*s->cgroup)
+		cgroup_path_id(s->cgroup, &s->cgroup_id);
+	s->own_cgroup = owns_cgroup(s) || (!s->nr_pids && e->s.own_cgroup);
+}
+
 bool registry_refresh(struct registry *r, struct entry *e)
 {
 	struct service s = { 0 };
 
 	s.id = e->s.id;
 	s.source = e->s.source;
+	s.found = e->s.found;
 	s.netns_ino = r->netns_ino;
 	memcpy(s.name, e->s.name, sizeof(s.name));
-	if (s.source == SERVICE_BY_CGROUP)
-		select_cgroup(r, e, &s);
-	else if (s.source == SERVICE_BY_PID)
-		select_pid(r, e, &s);
-	else
-		select_port(r, e, &s);
-	choose_main(&s);
-
-	if (s.source == SERVICE_BY_CGROUP)
-		memcpy(s.cgroup, e->by_cgroup, sizeof(s.cgroup));
-	else if (!s.nr_pids || cgroup_of_pid(s.pids[0], s.cgroup) < 0)
-		/* Between two lives: what attaches to the cgroup stays where it is. */
-		memcpy(s.cgroup, e->s.cgroup, sizeof(s.cgroup));
-	if (*s.cgroup)
-		cgroup_path_id(s.cgroup, &s.cgroup_id);
-	s.own_cgroup = owns_cgroup(&s) || (!s.nr_pids && e->s.own_cgroup);
+	if (e->target) {
+		registry_select_target(r, e, &s);
+	} else {
+		if (s.source == SERVICE_BY_CGROUP)
+			select_cgroup(r, e, &s);
+		else if (s.source == SERVICE_BY_PID)
+			select_pid(r, e, &s);
+		else
+			select_port(r, e, &s);
+		service_choose_main(&s);
+		see_cgroup(e, &s);
+	}
 	s.supervised = e->said_supervised || has_supervisor(&s) || (!s.nr_pids && e->s.supervised);
 
 	if (!memcmp(&s, &e->s, sizeof(s)))
@@ -213,7 +241,7 @@ static bool is_skipped(const struct registry *r, const struct listener *l)
 }
 
 /* COMMAND-PORT, with what a name may not hold replaced; the port makes it unique. */
-static void make_name(const struct listener *l, char name[static SERVICE_NAME_MAX])
+void listener_name(const struct listener *l, char name[static SERVICE_NAME_MAX])
 {
 	struct proc_stat st = { .comm = "" };
 	size_t len = 0;
@@ -230,43 +258,50 @@ static void make_name(const struct listener *l, char name[static SERVICE_NAME_MA
 	snprintf(name + len, SERVICE_NAME_MAX - len, "%s%u", len ? "-" : "port-", l->port);
 }
 
-static void find_new(struct registry *r)
+static void find_new(struct registry *r, uint64_t now_ns)
 {
 	for (size_t i = 0; i < r->nr_listeners; i++) {
 		const struct listener *l = &r->listeners[i];
 		char name[SERVICE_NAME_MAX];
 
-		if (is_skipped(r, l) || registry_by_port(r, l->port))
+		if (is_skipped(r, l) || registry_at_port(r, l->netns_ino, l->port) ||
+		    registry_find_target(r, l, now_ns) || l->netns_ino != r->netns_ino)
 			continue;
-		make_name(l, name);
+		listener_name(l, name);
 		if (registry_by_name(r, name))
 			continue;
 		struct entry *e = registry_add(r, name, SERVICE_FOUND);
 		if (!e)
 			return;
+		e->s.found = true;
 		e->s.ports[0] = l->port;
 		e->s.nr_ports = 1;
 		registry_refresh(r, e);
 	}
 }
 
-/* An attached service took its port since. */
+/* An attached service took a port of it since. */
 static bool is_claimed(const struct registry *r, const struct service *s)
 {
 	for (size_t i = 0; i < r->nr; i++)
-		for (size_t k = 0; k < r->entries[i]->s.nr_ports; k++)
-			if (r->entries[i]->s.source != SERVICE_FOUND &&
-			    r->entries[i]->s.ports[k] == s->ports[0])
+		for (size_t k = 0; k < s->nr_ports; k++)
+			if (!r->entries[i]->s.found &&
+			    service_listens(&r->entries[i]->s, s->netns_ino, s->ports[k]))
 				return true;
 	return false;
 }
 
-static bool has_listener(const struct registry *r, const struct service *s)
+/* A container or unit is there as long as it has processes, whether they listen now or not. */
+static bool is_present(const struct registry *r, const struct entry *e)
 {
-	for (size_t i = 0; i < r->nr_listeners; i++)
-		for (size_t k = 0; k < s->nr_ports; k++)
-			if (r->listeners[i].port == s->ports[k] && !is_skipped(r, &r->listeners[i]))
-				return true;
+	if (e->target)
+		return e->s.nr_pids > 0;
+	for (size_t i = 0; i < r->nr_listeners; i++) {
+		const struct listener *l = &r->listeners[i];
+
+		if (service_listens(&e->s, l->netns_ino, l->port) && !is_skipped(r, l))
+			return true;
+	}
 	return false;
 }
 
@@ -275,11 +310,11 @@ static void drop_absent(struct registry *r, uint64_t now_ns)
 	for (size_t i = r->nr; i-- > 0;) {
 		struct entry *e = r->entries[i];
 
-		if (e->s.source != SERVICE_FOUND)
+		if (!e->s.found)
 			continue;
 		if (is_claimed(r, &e->s))
 			registry_drop(r, e);
-		else if (has_listener(r, &e->s))
+		else if (is_present(r, e))
 			e->absent_since_ns = 0;
 		else if (!e->absent_since_ns)
 			e->absent_since_ns = now_ns;
@@ -309,7 +344,7 @@ int registry_scan(struct registry *r, uint64_t now_ns)
 	for (size_t i = 0; i < r->nr; i++)
 		registry_refresh(r, r->entries[i]);
 	if (r->options.discover)
-		find_new(r);
+		find_new(r, now_ns);
 	drop_absent(r, now_ns);
 	return 0;
 }

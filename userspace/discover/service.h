@@ -3,7 +3,8 @@
  * service.h - what a service is: an id in the kernel, a name outside.
  *
  * A service's key is (network namespace or cgroup, port), since two pods may
- * share 8080. Ids start at 1 and are never used twice in a daemon's life (32 bits
+ * share 8080. A container, pod or unit is one service with all of its ports; its
+ * processes and cgroup are those of the present instance (see `instance`). Ids start at 1 and are never used twice in a daemon's life (32 bits
  * last 136 years at one a second); 0 means "nobody we know".
  */
 #ifndef ARCHAIC_SERVICE_H
@@ -20,13 +21,32 @@
 #define SERVICE_PIDS_MAX 64
 #define SERVICE_MAX 256
 
-enum service_source { SERVICE_BY_PORT, SERVICE_BY_PID, SERVICE_BY_CGROUP, SERVICE_FOUND };
+/* FOUND: by its port alone. What was found of a container or unit has that source, and `found`. */
+enum service_source {
+	SERVICE_BY_PORT,
+	SERVICE_BY_PID,
+	SERVICE_BY_CGROUP,
+	SERVICE_FOUND,
+	SERVICE_BY_CONTAINER,
+	SERVICE_BY_POD,
+	SERVICE_BY_UNIT,
+};
+
+#define SERVICE_CONTAINER_MAX 65 /* 64 hex digits and the NUL */
+#define SERVICE_NAMESPACE_MAX 64 /* of a pod: a DNS label */
+#define SERVICE_WORKLOAD_MAX 254 /* a pod's or unit's name */
 
 struct service {
 	uint32_t id;
 	char name[SERVICE_NAME_MAX];
 	enum service_source source;
-	uint32_t netns_ino;                /* of its listening sockets; 0 while not known */
+	bool found;        /* by itself, not attached */
+	uint32_t instance; /* of a container, pod or unit: another one at each replacement; 0: one that moves but is not replaced */
+	char container_id[SERVICE_CONTAINER_MAX]; /* its present container; "" without, and of a pod */
+	char namespace[SERVICE_NAMESPACE_MAX];    /* of its pod; "" without */
+	char pod[SERVICE_WORKLOAD_MAX];           /* its present pod; "" without */
+	char unit[SERVICE_WORKLOAD_MAX]; /* its systemd unit, with the suffix; "" unless it is selected by it */
+	uint32_t netns_ino;              /* of its listening sockets; 0 while not known */
 	uint16_t ports[SERVICE_PORTS_MAX]; /* host byte order */
 	size_t nr_ports;
 	char cgroup[SERVICE_CGROUP_MAX]; /* of its listening sockets' process; "" while not known */

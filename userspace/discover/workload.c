@@ -7,6 +7,14 @@
 #include "base/util.h"
 
 #define ID_LEN (WORKLOAD_CONTAINER_MAX - 1)
+#define HEX "0123456789abcdef"
+
+static bool begins_with(const char *s, size_t len, const char *begin)
+{
+	size_t n = strlen(begin);
+
+	return len > n && !memcmp(s, begin, n);
+}
 
 static bool ends_with(const char *s, size_t len, const char *end)
 {
@@ -32,22 +40,77 @@ static const char *container_id(const char *part, size_t len)
 			}
 		}
 	}
-	return len == ID_LEN && strspn(part, "0123456789abcdef") == ID_LEN ? part : NULL;
+	return len == ID_LEN && strspn(part, HEX) == ID_LEN ? part : NULL;
+}
+
+/* A UID as the API server makes it, or the hash that a static pod has for one. */
+static bool is_uid(const char *s, size_t len)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	if (len == 32)
+		return strspn(s, HEX) == len;
+	if (len != sizeof(form) - 1)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (form[i] == '-' ? s[i] != '-' : !strchr(HEX, s[i]))
+			return false;
+	return true;
+}
+
+/* "pod<uid>" of the cgroupfs driver, "kubepods-burstable-pod<uid with _>.slice" of systemd's. */
+static bool pod_uid(const char *part, size_t len, char ret[static WORKLOAD_POD_UID_MAX])
+{
+	char uid[WORKLOAD_POD_UID_MAX];
+	static const char *const prefixes[] = { "pod", "kubepods-pod", "kubepods-burstable-pod",
+						"kubepods-besteffort-pod" };
+
+	if (ends_with(part, len, ".slice"))
+		len -= strlen(".slice");
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		size_t n = strlen(prefixes[i]);
+
+		if (!begins_with(part, len, prefixes[i]) || len - n >= sizeof(uid))
+			continue;
+		memcpy(uid, part + n, len - n);
+		uid[len - n] = '\0';
+		for (char *c = uid; *c; c++)
+			if (*c == '_')
+				*c = '-';
+		if (!is_uid(uid, len - n))
+			continue;
+		memcpy(ret, uid, len - n + 1);
+		return true;
+	}
+	return false;
 }
 
 void workload_of_cgroup(const char *path, struct workload *ret)
 {
+	const char *begin = path;
+
 	*ret = (struct workload){ 0 };
 	for (size_t len; *path; path += len) {
 		path += strspn(path, "/");
 		len = strcspn(path, "/");
 		const char *id = container_id(path, len);
+		int down_to = (int)(path + len - begin);
 
+		ret->is_unit = false;
 		/* Inside a container its own systemd may run: the innermost of each is meant. */
-		if (id)
+		if (id) {
 			snprintf(ret->container_id, sizeof(ret->container_id), "%s", id);
-		else if (ends_with(path, len, ".service") || ends_with(path, len, ".scope"))
+			snprintf(ret->container_cgroup, sizeof(ret->container_cgroup), "%.*s",
+				 down_to, begin);
+		} else if (pod_uid(path, len, ret->pod_uid)) {
+			snprintf(ret->pod_cgroup, sizeof(ret->pod_cgroup), "%.*s", down_to, begin);
+		} else if (ends_with(path, len, ".service") || ends_with(path, len, ".scope")) {
 			snprintf(ret->systemd_unit, sizeof(ret->systemd_unit), "%.*s", (int)len,
 				 path);
+			/* A user may name his own units after anybody's: only the system's are taken by their name. */
+			ret->is_unit = ends_with(path, len, ".service") &&
+				!begins_with(begin, strlen(begin), "/user.slice/") &&
+				len < SERVICE_WORKLOAD_MAX;
+		}
 	}
 }

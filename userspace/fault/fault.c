@@ -184,7 +184,7 @@ static int check(struct faults *f, struct armed *a, const struct armed *replaced
 static void fill(struct faults *f, struct armed *a, const struct fault_request *req,
 		 const struct service *s)
 {
-	*a = (struct armed){ .service = *s, .beat = -1, .number = ++f->numbers };
+	*a = (struct armed){ .service = *s, .beat = -1, .number = ++f->numbers, .netns_fd = -1 };
 	a->f.req = *req;
 	snprintf(a->f.req.service, sizeof(a->f.req.service), "%s", s->name);
 	a->f.service_id = s->id;
@@ -196,20 +196,48 @@ static void fill(struct faults *f, struct armed *a, const struct fault_request *
 	says_armed(&a->f);
 }
 
+/* What looks at devices, queues and rules, where they are to be made. */
+struct arming {
+	struct faults *f;
+	struct armed *a;
+	const struct armed *replaced;
+	bool dry_run;
+	struct problem *p;
+};
+
+static int look_there(void *ctx)
+{
+	struct arming *x = ctx;
+	int err = check(x->f, x->a, x->replaced, x->p);
+
+	if (!err && x->dry_run)
+		backend_plan(x->a, x->a->f.says, sizeof(x->a->f.says));
+	return err;
+}
+
+static int make_there(void *ctx)
+{
+	struct arming *x = ctx;
+
+	return backend_arm(x->f, x->a, x->p);
+}
+
 int faults_arm(struct faults *f, const struct fault_request *req, const struct service *s,
 	       bool dry_run, struct fault *ret, struct problem *p)
 {
 	struct armed *replaced = in_slot(f, req, s->id);
 	static struct armed a; /* large; the caller's mutex guards it as it guards *f */
+	struct arming x = { f, &a, replaced, dry_run, p };
 
 	fill(f, &a, req, s);
-	int err = check(f, &a, replaced, p);
+	int err = fault_find_place(&a, p);
+	CLEANUP(closep) int netns_fd = a.netns_fd;
+	err = err ?: fault_there(&a, look_there, &x);
 	if (err) {
 		f->stats.refused_total++;
 		return err;
 	}
 	if (dry_run) {
-		backend_plan(&a, a.f.says, sizeof(a.f.says));
 		*ret = a.f;
 		return 0;
 	}
@@ -235,7 +263,9 @@ int faults_arm(struct faults *f, const struct fault_request *req, const struct s
 		return problem_set(p, 422, "too many faults are armed");
 	*place = a;
 	place->used = true;
-	err = backend_arm(f, place, p);
+	x.a = place;
+	TAKE_FD(netns_fd);
+	err = fault_there(place, make_there, &x);
 	if (err) {
 		*place = (struct armed){ .used = false };
 		faults_publish(f);
@@ -349,13 +379,36 @@ int faults_each(struct faults *f, int (*cb)(const struct fault *fault, void *ctx
 	return r;
 }
 
+static void follow(struct faults *f, struct armed *a, const struct service *s)
+{
+	struct problem p = { 0 };
+
+	switch (fault_turn(a, s)) {
+	case FAULT_TURN_FOLLOW:
+		if (!a->f.waiting && backend_follow(a, s) < 0)
+			end(f, a, FAULT_FAILED,
+			    "the service moved to a cgroup that cannot be attached to");
+		break;
+	case FAULT_TURN_END:
+		end(f, a, FAULT_RESET,
+		    "what it hurt was replaced or ended, and it was not to follow");
+		break;
+	case FAULT_TURN_WAIT:
+		if (!a->f.waiting)
+			fault_suspend(f, a);
+		break;
+	case FAULT_TURN_AGAIN:
+		if (fault_again(f, a, s, &p) < 0)
+			end(f, a, FAULT_FAILED, p.detail);
+		break;
+	}
+}
+
 void faults_service(struct faults *f, const struct service *s)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
-		if (f->armed[i].used && f->armed[i].f.service_id == s->id &&
-		    backend_follow(&f->armed[i], s) < 0)
-			end(f, &f->armed[i], FAULT_FAILED,
-			    "the service moved to a cgroup that cannot be attached to");
+		if (f->armed[i].used && f->armed[i].f.service_id == s->id)
+			follow(f, &f->armed[i], s);
 }
 
 bool faults_rewrite(const struct faults *f)
@@ -443,12 +496,12 @@ void faults_tick(struct faults *f, uint64_t now_boot_ns,
 		if (!a->used)
 			continue;
 		backend_counters(a);
-		const char *why = broken(f, a, now_boot_ns);
+		const char *why = a->f.waiting ? NULL : broken(f, a, now_boot_ns);
 		if (why)
 			end(f, a, FAULT_FAILED, why);
 		else if (now_boot_ns >= a->f.ends_ns)
 			end(f, a, FAULT_EXPIRED, NULL);
-		else if (a->f.req.type == FAULT_CPU)
+		else if (a->f.req.type == FAULT_CPU && !a->f.waiting)
 			backend_follow(a, &a->service);
 	}
 	for (size_t i = before; ended && i < f->nr_ended; i++)

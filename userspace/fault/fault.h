@@ -120,6 +120,7 @@ struct fault_request {
 	double probability;   /* 0..1, per request; 1 unless given */
 	uint64_t duration_ns; /* 0: as long as the daemon allows */
 	bool match_health;    /* hurt liveness probes too */
+	bool follow; /* a replaced container, pod or unit: hurt the successor for the rest of the time; else it ends */
 };
 
 /**
@@ -146,6 +147,7 @@ struct fault {
 	uint64_t touched_requests, touched_packets, spared_requests;
 	uint64_t seen_packets; /* of the service, by this fault's own programs */
 	uint64_t out_of_reach; /* drawn, but the bytes to change were not within reach */
+	bool waiting;          /* its container, pod or unit is gone: nothing is attached until the next one is there */
 	const char *backend;   /* static name; "" while none */
 	char says[FAULT_SAYS_MAX];
 	char log[128]; /* the seed's log line, to be logged under the service's name */
@@ -200,7 +202,8 @@ const char *faults_recovered(const struct faults *f);
 
 /**
  * faults_arm() - arm @req on @s, or say what would be done.
- * @s: borrowed; its ports, cgroup, netns and pids choose what is hurt.
+ * @s: borrowed; its ports, cgroup, netns and pids choose what is hurt. What is made in a network namespace that is not
+ * ours is made and unmade there, in a thread that enters it (CAP_SYS_ADMIN; without it 503).
  * @dry_run: nothing is made; @ret says what would be attached where, with which back end; its id is "".
  * @ret: the fault as armed. ret->log is not logged here: the caller does, under ret->req.service.
  * A fault of the same (service, slot) is replaced; the same type on the same service otherwise is a 409.
@@ -228,7 +231,8 @@ bool faults_rewrite(const struct faults *f);
 
 /**
  * faults_service() - the service's shape changed (restarted process, other cgroup): armed faults follow it.
- * A new cgroup or port is attached to; a cpu fault finds the new threads.
+ * A new cgroup or port is attached to; a cpu fault finds the new threads. Of one that is replaced (s->instance)
+ * faults end ("reset"), but for those with req.follow: they wait for the successor and go on there until their end.
  */
 void faults_service(struct faults *f, const struct service *s);
 

@@ -205,10 +205,13 @@ static int load(struct faults *f, struct armed *a, struct problem *p)
 				   fault_types()[r->type].name, strerror(-err));
 	/* From now on, and not from before the verifier's work, which can take longer than a lease. Nothing is attached yet. */
 	struct fault_ctl *c = fault_bpf_ctl(a->bpf);
-	a->f.armed_ns = clock_boot_ns();
-	a->f.armed_wall_ms = clock_wall_ms();
-	a->f.ends_ns = a->f.armed_ns + r->duration_ns;
-	__atomic_store_n(&c->lease_end_ns, a->f.armed_ns + FAULT_LEASE_NS, __ATOMIC_RELAXED);
+	uint64_t now_ns = clock_boot_ns();
+	if (!a->again) {
+		a->f.armed_ns = now_ns;
+		a->f.armed_wall_ms = clock_wall_ms();
+		a->f.ends_ns = now_ns + r->duration_ns;
+	}
+	__atomic_store_n(&c->lease_end_ns, now_ns + FAULT_LEASE_NS, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->deadline_ns, a->f.ends_ns, __ATOMIC_RELAXED);
 	a->beat = heartbeat_add(f->heart, &c->lease_end_ns);
 	return a->beat < 0 ? problem_set(p, 503, "too many faults are armed") : 0;
@@ -251,14 +254,24 @@ static bool in_use_by_others(const struct faults *f, const struct armed *a,
 		const struct armed *b = &f->armed[i];
 
 		for (size_t k = 0; b != a && b->used && k < b->nr_made; k++)
-			if (b->made[k].kind == JOURNAL_FQ && b->made[k].ifindex == e->ifindex)
+			if (b->made[k].kind == JOURNAL_FQ && b->made[k].ifindex == e->ifindex &&
+			    b->made[k].netns_ino == e->netns_ino)
 				return true;
 	}
 	return false;
 }
 
-static void unmake(struct faults *f, struct armed *a)
+struct unmaking {
+	struct faults *f;
+	struct armed *a;
+};
+
+static int unmake_there(void *ctx)
 {
+	struct unmaking *x = ctx;
+	struct faults *f = x->f;
+	struct armed *a = x->a;
+
 	for (size_t i = a->nr_made; i-- > 0;) {
 		struct journal_entry e = a->made[i];
 
@@ -268,6 +281,14 @@ static void unmake(struct faults *f, struct armed *a)
 			continue; /* stays in the journal: the next start tries again */
 		journal_append(f->journal, '-', &e);
 	}
+	return 0;
+}
+
+static void unmake(struct faults *f, struct armed *a)
+{
+	struct unmaking x = { f, a };
+
+	fault_there(a, unmake_there, &x);
 	a->nr_made = 0;
 	/* A file that cannot be made shorter is as good as before; past JOURNAL_BYTES_MAX the sweep does its work. */
 	journal_trim(f->journal);
@@ -292,6 +313,8 @@ void backend_disarm(struct faults *f, struct armed *a)
 	}
 	fault_bpf_close(a->bpf);
 	a->bpf = NULL;
+	closep(&a->netns_fd);
+	a->netns_fd = -1;
 }
 
 int backend_arm(struct faults *f, struct armed *a, struct problem *p)
@@ -324,7 +347,10 @@ int backend_follow(struct armed *a, const struct service *s)
 			__atomic_store_n(&c->nr_ports,
 					 (uint32_t)MIN(s->nr_ports, (size_t)FAULT_ABI_PORTS),
 					 __ATOMIC_RELEASE);
-		if (s->cgroup[0] && strcmp(s->cgroup, a->service.cgroup) != 0)
+		/* A cgroup that was made anew under its old path is another one. */
+		if (s->cgroup[0] &&
+		    (strcmp(s->cgroup, a->service.cgroup) != 0 ||
+		     (s->cgroup_id && s->cgroup_id != a->service.cgroup_id)))
 			err = attach_cgroup(a, s->cgroup);
 		crasher_follow(&a->crash, s);
 	}
@@ -346,6 +372,12 @@ void backend_counters(struct armed *a)
 	a->f.out_of_reach = __atomic_load_n(&c->out_of_reach, __ATOMIC_RELAXED);
 	if (a->queue.page)
 		a->f.touched_packets = atomic_load(&a->queue.page->delayed);
+	if (!a->again)
+		return;
+	a->f.touched_requests += a->before.touched_requests;
+	a->f.spared_requests += a->before.spared_requests;
+	a->f.touched_packets += a->before.touched_packets;
+	a->f.out_of_reach += a->before.out_of_reach;
 }
 
 void backend_plan(const struct armed *a, char *says, size_t len)

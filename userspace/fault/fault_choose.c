@@ -37,15 +37,6 @@ static const char *fq_why(uint64_t delay_ns)
 	return NULL;
 }
 
-static const char *needs_devices(const struct service *s)
-{
-	uint64_t here = journal_netns();
-
-	if (s->netns_ino && here && s->netns_ino != here)
-		return "the service lives in another network namespace; run a daemon there";
-	return NULL;
-}
-
 static bool is_avoided(const struct faults_config *cfg, const char *name)
 {
 	size_t len = strlen(name);
@@ -82,10 +73,9 @@ const char *backend_choose(const struct fault_request *r, const struct service *
 		const char *name = t->backends[i].name;
 		const char *why = backend_lack(name, delay_of(r), cfg);
 
-		if (!why &&
-		    (r->type == FAULT_TIMEOUT || r->type == FAULT_ERROR ||
-		     r->type == FAULT_BAD_DATA))
-			why = needs_devices(s);
+		/* The caller is where it is to be made, or has said why it cannot be. */
+		if (!why && fault_is_elsewhere(r, s))
+			why = "the service lives in another network namespace";
 		if (!why)
 			return name;
 		if (n < sizeof(all))

@@ -44,6 +44,9 @@ struct armed {
 	struct crasher crash;
 	int beat;        /* heartbeat slot, -1: none */
 	uint32_t number; /* names its filters */
+	int netns_fd;    /* where its things stand; -1: in our own network namespace */
+	bool again;          /* made on a successor: begin and end stay */
+	struct fault before; /* what its programs had counted on the ones before */
 	struct journal_entry made[MADE_MAX];
 	size_t nr_made;
 	uint64_t observed_first, observed; /* requests, as the observer counts them */
@@ -89,6 +92,33 @@ const char *backend_lack(const char *name, uint64_t delay_ns, const struct fault
  */
 const char *backend_choose(const struct fault_request *r, const struct service *s,
 			   const struct faults_config *cfg, struct problem *p);
+
+/* ---- fault_target.c */
+
+/** fault_is_elsewhere() - does this fault make things in a network namespace that is not ours? */
+bool fault_is_elsewhere(const struct fault_request *r, const struct service *s);
+
+/** fault_find_place() - open the service's namespace into a->netns_fd where it is another. 0, or the problem's errno (503). */
+int fault_find_place(struct armed *a, struct problem *p);
+
+/** fault_there() - call @fn where the things of @a stand, and wait. @fn's value, or netns_run()'s errors. */
+int fault_there(const struct armed *a, int (*fn)(void *ctx), void *ctx);
+
+enum fault_turn {
+	FAULT_TURN_FOLLOW, /* the same one, in whatever shape */
+	FAULT_TURN_END,    /* it is gone or replaced, and the fault was not to follow */
+	FAULT_TURN_WAIT,   /* it is gone, or its successor does not listen yet */
+	FAULT_TURN_AGAIN,  /* hurt the successor */
+};
+
+/** fault_turn() - what the new shape @s of its service means for @a. Pure. */
+enum fault_turn fault_turn(const struct armed *a, const struct service *s);
+
+/** fault_suspend() - unmake everything of @a, which stays armed and waits. */
+void fault_suspend(struct faults *f, struct armed *a);
+
+/** fault_again() - make @a on @s, for what is left of its time. On failure nothing is made. 0, or the problem's errno. */
+int fault_again(struct faults *f, struct armed *a, const struct service *s, struct problem *p);
 
 /* ---- fault_backend.c */
 

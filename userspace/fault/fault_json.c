@@ -48,6 +48,7 @@ cJSON *fault_json(const struct fault *f, uint64_t now_boot_ns)
 	if (f->req.match_health)
 		cJSON_AddTrueToObject(match, "health");
 	add_params(cJSON_AddObjectToObject(o, "params"), f);
+	cJSON_AddStringToObject(o, "on_replace", f->req.follow ? "follow" : "end");
 	cJSON_AddNumberToObject(o, "probability", f->req.probability);
 	add_time(o, "armed_at", f->armed_wall_ms);
 	add_time(o, "ends_at",

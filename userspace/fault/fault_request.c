@@ -189,6 +189,16 @@ static int duration(const cJSON *v, struct fault_request *r, struct problem *p)
 	return err;
 }
 
+static int on_replace(const cJSON *v, struct fault_request *r, struct problem *p)
+{
+	const char *text = cJSON_IsString(v) ? v->valuestring : "";
+
+	if (strcmp(text, "end") != 0 && strcmp(text, "follow") != 0)
+		return refuse(p, "on_replace", v, "end or follow");
+	r->follow = text[0] == 'f';
+	return 0;
+}
+
 static int member(const struct fault_type_desc *t, const cJSON *v, struct fault_request *r,
 		  struct problem *p)
 {
@@ -207,6 +217,8 @@ static int member(const struct fault_type_desc *t, const cJSON *v, struct fault_
 		return duration(v, r, p);
 	if (!strcmp(name, "match"))
 		return match(v, r, p);
+	if (!strcmp(name, "on_replace"))
+		return on_replace(v, r, p);
 	if (strcmp(name, "params") != 0)
 		return param(t, v, r, p);
 	if (!cJSON_IsObject(v))

@@ -86,6 +86,11 @@ void says_traffic(struct fault *f)
 	says_armed(f);
 	size_t n = strlen(f->says);
 
+	if (f->waiting) {
+		snprintf(f->says + n, sizeof(f->says) - n,
+			 "; it ended, and the fault waits for its successor");
+		return;
+	}
 	if (f->req.type == FAULT_CPU)
 		return;
 	if (!f->seen_packets)

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "kernel/netns.h"
+
 static const char *const kind_names[NR_JOURNAL_KINDS] = {
 	[JOURNAL_RULE] = "rule",
 	[JOURNAL_FQ] = "fq",
@@ -331,7 +333,5 @@ void journal_boot_id(char boot[static JOURNAL_BOOT_MAX])
 
 uint64_t journal_netns(void)
 {
-	struct stat st;
-
-	return stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
+	return netns_here();
 }

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "kernel/netfilter.h"
+#include "kernel/netns.h"
 #include "kernel/procs.h"
 #include "kernel/qdisc.h"
 #include "kernel/tc.h"
@@ -73,20 +74,10 @@ static int undo_filter(const struct journal_entry *e)
 	return tc_detach_clsact(e->ifindex, (uint32_t)e->arg, e->arg2 == 1);
 }
 
-int undo_entry(const struct journal_entry *e, char *says, size_t len)
+static int undo_here(const struct journal_entry *e, char *says, size_t len)
 {
-	char boot[JOURNAL_BOOT_MAX];
 	int ret = 0;
 
-	journal_boot_id(boot);
-	if (strcmp(boot, e->boot) != 0)
-		return 0;
-	if (e->kind != JOURNAL_BURNER && e->netns_ino && e->netns_ino != journal_netns()) {
-		say(says, len,
-		    "what fault %s made stands in another network namespace: run reset --all there",
-		    e->id);
-		return -EXDEV;
-	}
 	switch (e->kind) {
 	case JOURNAL_RULE:
 		ret = netfilter_remove(e->id);
@@ -115,6 +106,41 @@ int undo_entry(const struct journal_entry *e, char *says, size_t len)
 	if (ret < 0)
 		say(says, len, "could not undo what fault %s made (%s)", e->id, strerror(-ret));
 	return MIN(ret, 1);
+}
+
+struct undoing {
+	const struct journal_entry *e;
+	char *says;
+	size_t len;
+};
+
+static int undo_there(void *ctx)
+{
+	struct undoing *x = ctx;
+
+	return undo_here(x->e, x->says, x->len);
+}
+
+int undo_entry(const struct journal_entry *e, char *says, size_t len)
+{
+	char boot[JOURNAL_BOOT_MAX];
+	struct undoing x = { e, says, len };
+
+	journal_boot_id(boot);
+	if (strcmp(boot, e->boot) != 0)
+		return 0;
+	if (e->kind == JOURNAL_BURNER || !e->netns_ino || e->netns_ino == journal_netns())
+		return undo_here(e, says, len);
+	CLEANUP(closep) int fd = netns_open((uint32_t)e->netns_ino, 0);
+	/* Nobody lives there any more: it took with it what was made in it. */
+	if (fd == -ENOENT)
+		return 0;
+	int ret = fd < 0 ? fd : netns_run(fd, undo_there, &x);
+	if (ret == -EPERM)
+		say(says, len,
+		    "what fault %s made stands in another network namespace, and entering one takes CAP_SYS_ADMIN",
+		    e->id);
+	return ret;
 }
 
 /* ---- by our own marks */

@@ -18,7 +18,7 @@
 /**
  * undo_entry() - undo one. Returns 1 when something was there, 0 when nothing was, -errno.
  * @says: a sentence, when something was done or could not be; may be NULL. @len bytes.
- * -EXDEV: it stands in another network namespace.
+ * What stands in another network namespace is undone there; -EPERM: we may not enter it.
  */
 int undo_entry(const struct journal_entry *e, char *says, size_t len);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
+
+#define CGROUP_FIND_QUEUE 2048
 
 /* Octal escapes of mountinfo: space, tab, newline and backslash. */
 static void unescape(char *s)
@@ -113,12 +116,9 @@ int cgroup_of_pid(pid_t pid, char ret[static SERVICE_CGROUP_MAX])
 	return -ENOENT;
 }
 
-ssize_t cgroup_procs(const char *path, pid_t *ret, size_t max)
+/* @max is what @ret holds, @nr what came before: more is counted, not kept. */
+static ssize_t procs_of(int dir, pid_t *ret, size_t nr, size_t max)
 {
-	CLEANUP(closep) int dir = cgroup_open_path(path);
-	if (dir < 0)
-		return dir;
-
 	int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -127,9 +127,101 @@ ssize_t cgroup_procs(const char *path, pid_t *ret, size_t max)
 		close(fd);
 		return -ENOMEM;
 	}
-	ssize_t nr = 0;
 	for (int pid; fscanf(f, "%d", &pid) == 1; nr++)
-		if ((size_t)nr < max)
+		if (nr < max)
 			ret[nr] = pid;
-	return nr;
+	return (ssize_t)nr;
+}
+
+ssize_t cgroup_procs(const char *path, pid_t *ret, size_t max)
+{
+	CLEANUP(closep) int dir = cgroup_open_path(path);
+
+	return dir < 0 ? dir : procs_of(dir, ret, 0, max);
+}
+
+static void closedirp(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static ssize_t procs_below(int dir, int depth, int *left, pid_t *ret, size_t nr, size_t max)
+{
+	ssize_t got = procs_of(dir, ret, nr, max);
+
+	if (got < 0 || depth == 0)
+		return got;
+	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(closedirp) DIR *d = again < 0 ? NULL : fdopendir(again);
+	for (struct dirent *e; d && *left > 0 && (e = readdir(d));) {
+		if (e->d_type != DT_DIR || e->d_name[0] == '.')
+			continue;
+		CLEANUP(closep) int child =
+			openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		--*left;
+		/* Gone since: nothing of it is left. */
+		ssize_t more = child < 0 ?
+			got :
+			procs_below(child, depth - 1, left, ret, (size_t)got, max);
+		got = MAX(more, got);
+	}
+	return got;
+}
+
+ssize_t cgroup_procs_below(const char *path, pid_t *ret, size_t max)
+{
+	CLEANUP(closep) int dir = cgroup_open_path(path);
+	int left = CGROUP_BELOW_MAX;
+
+	return dir < 0 ? dir : procs_below(dir, CGROUP_BELOW_DEPTH, &left, ret, 0, max);
+}
+
+/* Paths still to be looked into, in the order of their depth. */
+struct search {
+	char (*paths)[SERVICE_CGROUP_MAX];
+	size_t nr, looked, left;
+};
+
+static bool look_into(struct search *q, const char *name, char ret[static SERVICE_CGROUP_MAX])
+{
+	char here[SERVICE_CGROUP_MAX];
+
+	memcpy(here, q->paths[q->looked++ % CGROUP_FIND_QUEUE], sizeof(here));
+	int fd = cgroup_open_path(here);
+	CLEANUP(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	for (struct dirent *e; d && q->left && (e = readdir(d));) {
+		char path[2 * SERVICE_CGROUP_MAX];
+
+		if (e->d_type != DT_DIR || e->d_name[0] == '.')
+			continue;
+		q->left--;
+		int len = snprintf(path, sizeof(path), "%s/%s", here[1] ? here : "", e->d_name);
+		if (len < 0 || len >= SERVICE_CGROUP_MAX)
+			continue;
+		if (!strcmp(e->d_name, name)) {
+			memcpy(ret, path, (size_t)len + 1);
+			return true;
+		}
+		if (q->nr - q->looked < CGROUP_FIND_QUEUE)
+			memcpy(q->paths[q->nr++ % CGROUP_FIND_QUEUE], path, (size_t)len + 1);
+	}
+	return false;
+}
+
+int cgroup_find(const char *name, char ret[static SERVICE_CGROUP_MAX])
+{
+	struct search q = { .nr = 1, .left = CGROUP_FIND_MAX };
+
+	if (!*name || *name == '.' || strchr(name, '/'))
+		return -EINVAL;
+	CLEANUP(freep) char(*paths)[SERVICE_CGROUP_MAX] = calloc(CGROUP_FIND_QUEUE, sizeof(*paths));
+	if (!paths)
+		return -ENOMEM;
+	q.paths = paths;
+	memcpy(paths[0], "/", 2);
+	while (q.looked < q.nr && q.left)
+		if (look_into(&q, name, ret))
+			return 0;
+	return -ENOENT;
 }

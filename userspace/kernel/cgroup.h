@@ -35,4 +35,19 @@ int cgroup_of_pid(pid_t pid, char ret[static SERVICE_CGROUP_MAX]);
 /** cgroup_procs() - up to @max thread group leaders that live in @path itself. Returns how many there are (may be over @max), or -errno. */
 ssize_t cgroup_procs(const char *path, pid_t *ret, size_t max);
 
+/**
+ * cgroup_procs_below() - the same of @path and all below it, CGROUP_BELOW_DEPTH deep and CGROUP_BELOW_MAX cgroups wide:
+ * what is further down is not seen.
+ */
+#define CGROUP_BELOW_DEPTH 5
+#define CGROUP_BELOW_MAX 64
+ssize_t cgroup_procs_below(const char *path, pid_t *ret, size_t max);
+
+/**
+ * cgroup_find() - the path of the cgroup named @name (one component): the first in breadth, CGROUP_FIND_MAX looked at.
+ * 0, -ENOENT, -EINVAL (no name), or -errno.
+ */
+#define CGROUP_FIND_MAX 8192
+int cgroup_find(const char *name, char ret[static SERVICE_CGROUP_MAX]);
+
 #endif

@@ -98,7 +98,7 @@ static int add_family(bool v6, const struct netfilter_rule *r, char *why, size_t
 
 static bool have_ipv6(void)
 {
-	return access("/proc/net/if_inet6", R_OK) == 0;
+	return access("/proc/thread-self/net/if_inet6", R_OK) == 0;
 }
 
 int netfilter_add(const struct netfilter_rule *r, char *why, size_t why_len)

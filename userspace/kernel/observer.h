@@ -8,8 +8,8 @@
  * held by file descriptors, never pinned: when the process dies, the kernel
  * lets go. The programs change no packet and drop none.
  *
- * Only sockets of the network namespace that the caller of observer_open()
- * lives in are looked at. What cannot be attached disables what needs it
+ * Sockets are looked at in whatever network namespace: a service is known by that and its
+ * port. What cannot be attached disables what needs it
  * (struct observer_can), not the rest; without the two packet programs there is
  * no observer.
  *

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "kernel/netns.h"
 #include "kernel/observer_internal.h"
 #include "kernel/procs.h"
 #include "kernel/sockets.h"
@@ -58,6 +59,31 @@ static int add_cookie(void *ctx, const struct socket_entry *s)
 	return 0;
 }
 
+static int find_cookies(void *ctx)
+{
+	return sockets_each(true, add_listener, ctx) ?: sockets_each(false, add_cookie, ctx);
+}
+
+/* Its address may be another's by tomorrow. */
+static void leave_homes(struct observer *o, uint32_t id)
+{
+	int fd = bpf_map__fd(o->request->maps.homes);
+	struct {
+		uint32_t addr[4];
+		uint16_t port, pad;
+	} key, next;
+	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+
+	for (uint32_t i = 0; more && i < bpf_map__max_entries(o->request->maps.homes); i++) {
+		uint32_t owner;
+
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (bpf_map_lookup_elem(fd, &key, &owner) == 0 && owner == id)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
 static void adopt_sockets(struct observer *o, const struct service *s)
 {
 	struct own_sockets own = { .id = s->id,
@@ -70,8 +96,14 @@ static void adopt_sockets(struct observer *o, const struct service *s)
 	for (size_t i = 0; i < s->nr_pids; i++)
 		proc_each_socket(s->pids[i], add_inode, &own);
 	qsort(inodes, own.nr, sizeof(*inodes), by_value);
-	sockets_each(true, add_listener, &own);
-	sockets_each(false, add_cookie, &own);
+	/* Without the right to enter: those that connected before us are known from their next connection on. */
+	CLEANUP(closep) int fd = s->netns_ino && s->netns_ino != netns_here() ?
+		netns_open(s->netns_ino, s->nr_pids ? s->pids[0] : 0) :
+		-1;
+	if (fd >= 0)
+		netns_run(fd, find_cookies, &own);
+	else
+		find_cookies(&own);
 }
 
 /* ---- identity maps: what was there goes, what is there now comes */
@@ -201,6 +233,7 @@ void observer_drop_service(struct observer *o, uint32_t id)
 	watch_ports(o, &w->s, NULL);
 	watch_tasks(o, &w->s, NULL);
 	observer_tasks_watch(o, &w->s, NULL);
+	leave_homes(o, id);
 	HASH_DEL(o->services, w);
 	free(w);
 	observer_raise_epoch(o);

@@ -8,6 +8,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -121,4 +122,51 @@ int sockets_each(bool listening, int (*cb)(void *ctx, const struct socket_entry 
 
 	int err = dump_family(AF_INET, states, &d);
 	return err ?: dump_family(AF_INET6, states, &d);
+}
+
+/* ---- of other namespaces */
+
+static int listeners_in(pid_t pid, const char *table, uint8_t family,
+			int (*cb)(void *ctx, const struct socket_entry *s), void *ctx)
+{
+	char path[64], line[512];
+
+	snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, table);
+	CLEANUP(fclosep) FILE *f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	/* A line of heads first. */
+	if (!fgets(line, sizeof(line), f))
+		return ferror(f) ? -EIO : 0;
+	while (fgets(line, sizeof(line), f)) {
+		struct socket_entry s = { .family = family };
+		unsigned int port, state;
+		unsigned long long inode;
+
+		if (sscanf(line,
+			   "%*u: %*32[0-9A-F]:%4X %*32[0-9A-F]:%*4X %2X %*s %*s %*s %*u %*d %llu",
+			   &port, &state, &inode) != 3)
+			continue;
+		/* The kernel lists them first: the rest is as long as its traffic. */
+		if (state != TCP_LISTEN)
+			break;
+		s.state = TCP_LISTEN;
+		s.local_port = (uint16_t)port;
+		s.inode = inode;
+		int err = cb(ctx, &s);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int sockets_listeners_of(pid_t pid, int (*cb)(void *ctx, const struct socket_entry *s), void *ctx)
+{
+	int err = listeners_in(pid, "tcp", AF_INET, cb, ctx);
+
+	if (err)
+		return err;
+	err = listeners_in(pid, "tcp6", AF_INET6, cb, ctx);
+	/* A kernel without IPv6 has no such table. */
+	return err == -ENOENT ? 0 : err;
 }

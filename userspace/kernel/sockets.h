@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sockets.h - the TCP sockets of our network namespace, by NETLINK_SOCK_DIAG.
+ * sockets.h - the TCP sockets of our network namespace, by NETLINK_SOCK_DIAG, and the listeners of others.
  *
  * IPv4 and IPv6; a v4-mapped address is given as IPv4. Thread-safe: each call
  * opens its own netlink socket.
@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct socket_entry {
 	uint8_t family;                   /* AF_INET or AF_INET6 */
@@ -29,5 +30,12 @@ struct socket_entry {
  * 0, @cb's value, or -errno.
  */
 int sockets_each(bool listening, int (*cb)(void *ctx, const struct socket_entry *s), void *ctx);
+
+/**
+ * sockets_listeners_of() - the listeners of the network namespace that process @pid lives in.
+ * From /proc/PID/net/tcp and tcp6, read no further than they go: needs no right to enter. Of the entry only
+ * family, state, local_port and inode are set. 0, @cb's value, -ENOENT (the process is gone), or -errno.
+ */
+int sockets_listeners_of(pid_t pid, int (*cb)(void *ctx, const struct socket_entry *s), void *ctx);
 
 #endif

@@ -56,13 +56,18 @@ struct caller {
 	char address[INET6_ADDRSTRLEN]; /* TCP: where from; "" else */
 };
 
-/* POST /v1/services. Exactly one of port, pid, cgroup is given. */
+#define CONTROL_TARGET_MAX (SERVICE_NAMESPACE_MAX + SERVICE_WORKLOAD_MAX)
+
+/* POST /v1/services. Exactly one of port, pid, cgroup, container, pod, unit is given. */
 struct control_attach {
-	char name[SERVICE_NAME_MAX];     /* valid as service_name_valid() has it */
-	uint16_t port;                   /* 0: not given */
-	pid_t pid;                       /* 0: not given */
-	char cgroup[SERVICE_CGROUP_MAX]; /* "" : not given; begins with '/' */
-	bool supervised;                 /* something starts it again: a repair may kill it */
+	char name[SERVICE_NAME_MAX]; /* valid as service_name_valid() has it; "" with the last three: to be named */
+	uint16_t port;                      /* 0: not given */
+	pid_t pid;                          /* 0: not given */
+	char cgroup[SERVICE_CGROUP_MAX];    /* "" : not given; begins with '/' */
+	char container[CONTROL_TARGET_MAX]; /* what each of these means is target_selector_parse()'s */
+	char pod[CONTROL_TARGET_MAX];
+	char unit[CONTROL_TARGET_MAX];
+	bool supervised; /* something starts it again: a repair may kill it */
 };
 
 /* POST /v1/faults: the body as it came, for fault_request_parse(). */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "serve/routes.h"
 
 #define PID_LIMIT (4U << 20) /* the kernel's PID_MAX_LIMIT */
@@ -39,16 +40,20 @@ static bool cgroup_path_ok(const char *path)
 static int parse_selector(struct exchange *x, struct control_attach *what)
 {
 	uint64_t port = 0, pid = 0;
-	const char *cgroup = NULL;
-	int err = exchange_whole(x, "port", 1, UINT16_MAX, &port) ?:
-		exchange_whole(x, "pid", 1, PID_LIMIT, &pid)      ?:
-		exchange_text(x, "cgroup", false, SERVICE_CGROUP_MAX, &cgroup);
+	const char *cgroup = NULL, *container, *pod, *unit;
+	int err = exchange_whole(x, "port", 1, UINT16_MAX, &port)                    ?:
+		exchange_whole(x, "pid", 1, PID_LIMIT, &pid)                         ?:
+		exchange_text(x, "cgroup", false, SERVICE_CGROUP_MAX, &cgroup)       ?:
+		exchange_text(x, "container", false, CONTROL_TARGET_MAX, &container) ?:
+		exchange_text(x, "pod", false, CONTROL_TARGET_MAX, &pod)             ?:
+		exchange_text(x, "unit", false, CONTROL_TARGET_MAX, &unit);
 
 	if (err)
 		return err;
-	if (!!port + !!pid + !!*cgroup != 1)
-		return problem_set(&x->problem, 400,
-				   "exactly one of port, pid and cgroup must be given");
+	if (!!port + !!pid + !!*cgroup + !!*container + !!*pod + !!*unit != 1)
+		return problem_set(
+			&x->problem, 400,
+			"exactly one of port, pid, cgroup, container, pod and unit must be given");
 	if (*cgroup && !cgroup_path_ok(cgroup))
 		return problem_parameter(
 			&x->problem, 400, "cgroup", cgroup,
@@ -56,7 +61,16 @@ static int parse_selector(struct exchange *x, struct control_attach *what)
 	what->port = (uint16_t)port;
 	what->pid = (pid_t)pid;
 	snprintf(what->cgroup, sizeof(what->cgroup), "%s", cgroup);
+	snprintf(what->container, sizeof(what->container), "%s", container);
+	snprintf(what->pod, sizeof(what->pod), "%s", pod);
+	snprintf(what->unit, sizeof(what->unit), "%s", unit);
 	return 0;
+}
+
+/* What it is says how it is called. */
+static bool names_itself(const struct control_attach *what)
+{
+	return *what->container || *what->pod || *what->unit;
 }
 
 int route_attach(struct exchange *x)
@@ -65,13 +79,15 @@ int route_attach(struct exchange *x)
 	const cJSON *supervised = cJSON_GetObjectItemCaseSensitive(x->body, "supervised");
 	const char *name;
 	cJSON *json;
-	int err = exchange_may_act(x, NULL)                             ?:
-		exchange_text(x, "name", true, SERVICE_NAME_MAX, &name) ?:
-									  parse_selector(x, &what);
+	int err = exchange_may_act(x, NULL)                              ?:
+		exchange_text(x, "name", false, SERVICE_NAME_MAX, &name) ?:
+									   parse_selector(x, &what);
 
 	if (err)
 		return err;
-	if (!service_name_valid(name) || !strcmp(name, "self"))
+	if (!*name && !names_itself(&what))
+		return exchange_text(x, "name", true, SERVICE_NAME_MAX, &name);
+	if (*name && (!service_name_valid(name) || !strcmp(name, "self")))
 		return problem_parameter(
 			&x->problem, 400, "name", name,
 			"letters, digits, '.', '_' and '-', not beginning with '.' or '-', and not self");
@@ -86,7 +102,8 @@ int route_attach(struct exchange *x)
 	err = x->ops->attach(x->ctx, &x->caller, &what, &json, &x->problem);
 	if (err)
 		return err;
-	snprintf(x->reply->location, sizeof(x->reply->location), "/v1/services/%s", what.name);
+	snprintf(x->reply->location, sizeof(x->reply->location), "/v1/services/%s",
+		 json_str(json, "name") ?: what.name);
 	return exchange_json(x, 201, json);
 }
 
