@@ -42,7 +42,10 @@ struct follow {
 	struct judgement *newest; /* NULL: none yet */
 	uint64_t fetched_ns;      /* when it came */
 	uint64_t given_life, given_tick;
-	bool acted_before;               /* it was ours when we looked last */
+	bool acted_before; /* it was ours when we looked last */
+	bool began;        /* the engine has had a judgement since it is ours */
+	bool others[SERVICE_MAX +
+		    1]; /* by id: on its way back when we began; whoever acted before us has seen to it */
 	struct known known[SERVICE_MAX]; /* the id is the place and one */
 	size_t nr_known;
 	uint64_t fetched, failed, unknown_full;
@@ -225,6 +228,22 @@ static void *work(void *ctx)
 
 /* ---- the tick */
 
+/* What was anomalous and has calmed when we begin is another's incident, until it shows itself again. */
+static void leave_to_others(struct follow *f, struct judgement *j, bool begins)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < j->nr_verdicts; i++) {
+		struct verdict *v = &j->verdicts[i];
+		bool *others = &f->others[v->service];
+
+		*others = v->anomalous && !v->suspect && (begins || *others);
+		v->anomalous = v->anomalous && !*others;
+		any |= v->anomalous;
+	}
+	j->has_diagnosis = j->has_diagnosis && any;
+}
+
 static void tell_hold(struct follow *f, bool ours)
 {
 	char says[400];
@@ -244,11 +263,15 @@ void follow_tick(struct daemon *d, uint64_t now_ns)
 	const char *kill_switch = d->config->remediate.kill_switch;
 
 	tell_hold(f, ours);
+	if (!ours)
+		f->began = false;
 	if (!j || !ours || now_ns - f->fetched_ns >= STALE_NS ||
 	    (j->life == f->given_life && j->tick == f->given_tick))
 		return;
 	f->given_life = j->life;
 	f->given_tick = j->tick;
+	leave_to_others(f, j, !f->began);
+	f->began = true;
 	engine_tick(d->engine,
 		    &(struct engine_input){
 			    .now_ns = now_ns,
