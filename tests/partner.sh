@@ -3,7 +3,7 @@
 # Fetches (once, into build/partner) a program that is not ours and that tests hold ours against.
 # Prints its path. Prints one sentence on standard error and exits 77 when it cannot be had.
 #
-# usage: tests/partner.sh alertmanager|compose|compose2|dockerd|jaeger|kubernetes-validate|otelcol|prometheus|pyyaml|victorialogs|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
+# usage: tests/partner.sh alertmanager|compose|compose2|dockerd|grafana-types|jaeger|kubernetes-validate|otelcol|prometheus|pyyaml|victorialogs|google|llama|promtool|schemathesis|stripe-mock|vegeta|k6-types|powershell-grammar
 #   compose         docker-compose 1.29: Debian's, else its packages and their Python, unpacked
 #   compose2        the loader of docker compose v2, which prints a file as it understands it; a Go module
 #   dockerd         a folder to put before PATH's: / where docker.io is installed, else its packages, unpacked
@@ -17,6 +17,7 @@
 #   vegeta          a load generator, a Go module
 #   powershell-grammar   a Python that has tree-sitter's grammar of PowerShell
 #   k6-types        tsc, beside the types of k6's modules (npm, by tests/k6/package-lock.json)
+#   grafana-types   tsc, beside the types of Grafana's dashboards (npm, by tests/grafana/package-lock.json)
 set -eu
 
 name=${1:-}
@@ -143,12 +144,12 @@ get_go() { # MODULE
 		cannot "go install $1 failed"
 }
 
-get_k6_types() {
+get_types() { # FOLDER of tests/
 	command -v npm >/dev/null || cannot "npm is not installed"
 	mkdir -p "$dir"
-	cp tests/k6/package.json tests/k6/package-lock.json "$dir"
+	cp "tests/$1/package.json" "tests/$1/package-lock.json" "$dir"
 	(cd "$dir" && timeout 150 npm ci --no-audit --no-fund --ignore-scripts) >"$dir.log" 2>&1 ||
-		cannot "the types of k6's modules cannot be had from npm here"
+		cannot "$name cannot be had from npm here"
 }
 
 mkdir -p build/partner
@@ -172,7 +173,9 @@ kubernetes-validate) want=$kubernetes_validate path=$dir/bin/python ;;
 stripe-mock) want=$stripe_mock path=$dir/stripe-mock ;;
 vegeta) want=$vegeta path=$dir/vegeta ;;
 powershell-grammar) want=$powershell path=$dir/bin/python ;;
-k6-types) want=$(cksum <tests/k6/package-lock.json) path=$dir/node_modules/.bin/tsc ;;
+k6-types | grafana-types)
+	want=$(cksum <"tests/${name%-types}/package-lock.json") path=$dir/node_modules/.bin/tsc
+	;;
 *)
 	sed -n 's/^# \(usage:.*\)/\1/p' "$0" >&2
 	exit 2
@@ -201,7 +204,7 @@ if [ "$have" != "$want" ] || [ ! -x "$path" ]; then
 	stripe-mock) get_go "$stripe_mock" ;;
 	vegeta) get_go "$vegeta" ;;
 	powershell-grammar) get_venv "$powershell" ;;
-	k6-types) get_k6_types ;;
+	k6-types | grafana-types) get_types "${name%-types}" ;;
 	esac
 	mkdir -p "$dir"
 	echo "$want" >"$dir/done"

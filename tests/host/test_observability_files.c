@@ -18,8 +18,9 @@
 #include "tests/lib/partner.h"
 
 #define HOME "tools/deploy/observability/"
+#define BOARDS HOME "grafana/dashboards/"
 
-static char promtool[256], python[256], amtool[300];
+static char promtool[256], python[256], amtool[300], tsc[256];
 
 /* false: told why, and to be skipped. */
 static bool got(const char *name, const char *test, char *path, size_t size)
@@ -154,6 +155,29 @@ static void test_files_name_only_what_there_is(void **state)
 	unlink(path);
 }
 
+static void test_files_dashboards_have_grafanas_types(void **state)
+{
+	char bad[] = "/tmp/test-dashboard-XXXXXX";
+	static const char text[] = "{\"title\": 1, \"panels\": []}\n";
+
+	(void)state;
+	if (!got("grafana-types", __func__, tsc, sizeof(tsc)))
+		skip();
+	const char *said = RUN(0, "tests/observability/dashboards.sh", tsc, BOARDS "overview.json",
+			       BOARDS "service.json", BOARDS "faults-and-incidents.json",
+			       BOARDS "self.json");
+	print_message("%s", said);
+
+	/* It can fail. */
+	int fd = mkstemp(bad);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	said = RUN(2, "tests/observability/dashboards.sh", tsc, bad);
+	assert_non_null(strstr(said, "Type 'number' is not assignable to type 'string'"));
+	unlink(bad);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_files_every_alert_has_a_test),
 		cmocka_unit_test(test_files_alertmanager_takes_them),
 		cmocka_unit_test(test_files_name_only_what_there_is),
+		cmocka_unit_test(test_files_dashboards_have_grafanas_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
