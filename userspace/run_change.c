@@ -39,7 +39,8 @@ int run_change_open(struct daemon *d)
 	unsigned reach = (*kubernetes ? FACTS_REACH_KUBE : 0) | (*docker ? FACTS_REACH_DOCKER : 0) |
 		(d->config->remediate.systemd ? FACTS_REACH_SYSTEMD : 0);
 
-	facts_reach(d->facts, reach);
+	/* A detector asks nobody, and tells its operator. */
+	facts_reach(d->facts, d->role == ROLE_DETECTOR ? FACTS_REACH_KUBE : reach);
 	if (!reach)
 		return 0;
 	d->executor.prepare = prepare;

@@ -34,6 +34,7 @@ struct follow {
 	struct http_client *http, *agents; /* the thread's own; the worker's own */
 	char url[CONFIG_TEXT_MAX + 32];
 	char *token, *agents_token; /* NULL: none */
+	bool kubernetes;            /* pods may be repaired through it */
 	/* The executor's own, before ours stand in front of them; NULL: none. */
 	int (*change)(void *ctx, const struct change *c, char *says, size_t size);
 	int (*undo)(void *ctx, const struct change *c, char *says, size_t size);
@@ -116,6 +117,8 @@ static void translate_all(struct follow *f, struct judgement *j)
 		j->facts[nr].service = translate(f, j, j->facts[i].service);
 		/* Nobody here can kill a process of another machine. */
 		j->facts[nr].supervised = false;
+		if (!f->kubernetes)
+			facts_workload(&j->facts[nr], 0, "", "", "", "");
 		nr += j->facts[nr].service != 0;
 	}
 	j->nr_facts = nr;
@@ -420,6 +423,7 @@ int follow_open(struct daemon *d)
 	d->follow = f;
 	d->executor.reset_fault = reset_fault;
 	d->executor.restart = restart;
+	f->kubernetes = *c->remediate.kubernetes != '\0';
 	f->change = d->executor.change;
 	f->undo = d->executor.undo;
 	if (f->change)

@@ -32,6 +32,8 @@ static void put_service(struct daemon *d, const struct merge_service *m)
 
 	memcpy(s.name, m->name, sizeof(s.name));
 	memcpy(s.ports, m->what.ports, sizeof(s.ports));
+	memcpy(s.namespace, m->what.namespace, sizeof(s.namespace));
+	memcpy(s.pod, m->what.pod, sizeof(s.pod));
 	int err = registry_put(d->registry, &s);
 	if (err)
 		log_error("service %s of node %s cannot be listed: %s", m->name, m->node,

@@ -87,6 +87,8 @@ static void describe(struct daemon *d, struct wire_sample *s)
 		memcpy(to->ports, from->ports, from->nr_ports * sizeof(*to->ports));
 		to->supervised = from->supervised;
 		to->processes = (uint32_t)from->nr_pids;
+		memcpy(to->namespace, from->namespace, sizeof(to->namespace));
+		memcpy(to->pod, from->pod, sizeof(to->pod));
 	}
 }
 

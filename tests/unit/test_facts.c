@@ -115,6 +115,47 @@ static void test_facts_bounds(void **state)
 	assert_int_equal(nr, SERVICE_MAX);
 }
 
+/* What it runs as is told where this daemon can ask for it, and where that is this service alone. */
+static void test_facts_workload(void **state)
+{
+	static const char id[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	CLEANUP(facts_freep) struct facts *f = NULL;
+	struct service s = { .id = 1, .namespace = "archaics", .pod = "db-1" };
+	struct tick t = { .at_ns = S };
+	const struct service_facts *r;
+	size_t nr;
+
+	(void)state;
+	assert_int_equal(facts_new(stopped, &f), 0);
+	for (int i = 0; i < 2; i++) {
+		facts_begin(f, &t);
+		assert_int_equal(facts_add(f, &t, &s), 0);
+		r = facts_list(f, &nr);
+		assert_string_equal(r->pod, i ? "db-1" : "");
+		assert_string_equal(r->pod_namespace, i ? "archaics" : "");
+		facts_reach(f, FACTS_REACH_KUBE | FACTS_REACH_DOCKER | FACTS_REACH_SYSTEMD);
+	}
+	/* By its cgroup, where nothing else says it. */
+	s.pod[0] = s.namespace[0] = '\0';
+	for (int own = 0; own < 2; own++) {
+		s.own_cgroup = own;
+		snprintf(s.cgroup, sizeof(s.cgroup), "/system.slice/nginx.service");
+		facts_begin(f, &t);
+		assert_int_equal(facts_add(f, &t, &s), 0);
+		assert_string_equal(facts_list(f, &nr)->unit, own ? "nginx.service" : "");
+		snprintf(s.cgroup, sizeof(s.cgroup), "/docker/%s", id);
+		facts_begin(f, &t);
+		assert_int_equal(facts_add(f, &t, &s), 0);
+		assert_string_equal(facts_list(f, &nr)->container_id, own ? id : "");
+		/* A kubelet's, whose pod is not known: nobody's business. */
+		snprintf(s.cgroup, sizeof(s.cgroup),
+			 "/kubepods/burstable/pod01234567-89ab-cdef-0123-456789abcdef/%s", id);
+		facts_begin(f, &t);
+		assert_int_equal(facts_add(f, &t, &s), 0);
+		assert_string_equal(facts_list(f, &nr)->container_id, "");
+	}
+}
+
 static void test_facts_real_process_state(void **state)
 {
 	(void)state;
@@ -130,6 +171,7 @@ int main(void)
 		cmocka_unit_test(test_facts_silence_grows_until_an_answer),
 		cmocka_unit_test(test_facts_window_forgets),
 		cmocka_unit_test(test_facts_bounds),
+		cmocka_unit_test(test_facts_workload),
 		cmocka_unit_test(test_facts_real_process_state),
 	};
 

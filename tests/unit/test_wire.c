@@ -48,6 +48,10 @@ static void fill_service(struct random *r, uint32_t id, struct service_sample *s
 		w->ports[i] = (uint16_t)(1 + random_below(r, UINT16_MAX));
 	w->supervised = random_below(r, 2);
 	w->processes = (uint32_t)random_below(r, 9);
+	if (!random_below(r, 4)) {
+		snprintf(w->namespace, sizeof(w->namespace), "archaics");
+		snprintf(w->pod, sizeof(w->pod), "db-service-7d4b9-%u", id);
+	}
 	if (!random_below(r, 3))
 		snprintf(w->address, sizeof(w->address), "10.0.0.%u", id % 250);
 }
@@ -222,6 +226,10 @@ static void test_wire_refuses_what_no_agent_writes(void **state)
 		{ "{" HEAD ",\"addresses\":{}}", "must be a list" },
 		{ "{" HEAD ",\"services\":[7]}", "must be objects" },
 		{ "{" HEAD ",\"services\":[{\"id\":1}]}", "name must be" },
+		{ "{" HEAD ",\"services\":[{\"id\":1,\"name\":\"db\",\"pod\":\"../x\"}]}",
+		  "pod must be" },
+		{ "{" HEAD ",\"services\":[{\"id\":1,\"name\":\"db\",\"namespace\":7}]}",
+		  "namespace must be" },
 		{ "{" HEAD ",\"services\":[{\"id\":0,\"name\":\"db\"}]}", "must be 1 or more" },
 		{ "{" HEAD ",\"services\":[{\"id\":2147483648,\"name\":\"db\"}]}", "id must be" },
 		{ "{" HEAD ",\"services\":[" DB "," DB "]}", "twice" },

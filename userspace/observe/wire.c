@@ -131,6 +131,8 @@ static int add_service(struct buf *b, const struct service_sample *s, const stru
 		err = buf_addf(b, "%s%u%s", i ? "," : "", w->ports[i],
 			       i + 1 == w->nr_ports ? "]" : "");
 	err = err ?: add_text(b, "address", w->address);
+	err = err ?: add_text(b, "namespace", w->namespace);
+	err = err ?: add_text(b, "pod", w->pod);
 	if (!err && w->supervised)
 		err = buf_addstr(b, ",\"supervised\":true");
 	return err                                      ?:

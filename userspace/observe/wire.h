@@ -46,6 +46,8 @@ struct wire_service {
 	char address[INET6_ADDRSTRLEN]; /* in a network namespace of its own; "": the node's */
 	bool supervised;
 	uint32_t processes;
+	char namespace[SERVICE_NAMESPACE_MAX]; /* of its pod; "" without */
+	char pod[SERVICE_WORKLOAD_MAX];        /* its present pod; "" without */
 };
 
 /* Somebody on another node, under an id of the sample's own. */

@@ -125,11 +125,29 @@ static int check_service(const struct wire_reader *r, const struct service_sampl
 	return 0;
 }
 
+/* A name that Kubernetes may have given; "" where there is none. */
+static int read_label(const struct wire_reader *r, const cJSON *o, const char *name, char *ret,
+		      size_t size)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+	const cJSON *j = wire_member(o, name);
+
+	ret[0] = '\0';
+	if (!j)
+		return 0;
+	if (!cJSON_IsString(j) || !*j->valuestring || strlen(j->valuestring) >= size ||
+	    strspn(j->valuestring, letters) != strlen(j->valuestring))
+		return wire_wrong(r, "%s must be a name that Kubernetes gives", name);
+	memcpy(ret, j->valuestring, strlen(j->valuestring) + 1);
+	return 0;
+}
+
 static int read_service(const struct wire_reader *r, const cJSON *o, struct service_sample *s,
 			struct wire_service *w)
 {
-	static const char *const others[] = { "id",         "name",      "ports", "address",
-					      "supervised", "processes", NULL };
+	static const char *const others[] = { "id",        "name",       "ports",
+					      "address",   "supervised", "processes",
+					      "namespace", "pod",        NULL };
 	const cJSON *address = wire_member(o, "address");
 	uint64_t id = 0, processes = 0;
 	int err = read_fields(r, o, wire_service_fields, others, s);
@@ -138,6 +156,8 @@ static int read_service(const struct wire_reader *r, const cJSON *o, struct serv
 	err = err ?: wire_name(r, o, "name", true, s->name);
 	err = err ?: read_ports(r, o, w);
 	err = err ?: wire_bool(r, o, "supervised", &w->supervised);
+	err = err ?: read_label(r, o, "namespace", w->namespace, sizeof(w->namespace));
+	err = err ?: read_label(r, o, "pod", w->pod, sizeof(w->pod));
 	err = err ?: wire_number(r, o, "processes", UINT32_MAX, &processes);
 	if (!err && address)
 		err = wire_take_address(r, address, w->address);

@@ -175,10 +175,16 @@ static void fill_workload(const struct facts *f, struct service_facts *r, const 
 {
 	struct workload w;
 
-	if (!f->reach || !s->own_cgroup || strstr(s->cgroup, "/kubepods"))
+	if (!f->reach)
 		return;
+	if (*s->pod || *s->container_id || *s->unit) {
+		facts_workload(r, f->reach, s->namespace, s->pod, s->container_id, s->unit);
+		return;
+	}
 	workload_of_cgroup(s->cgroup, &w);
-	facts_workload(r, f->reach, "", "", w.container_id, w.systemd_unit);
+	if (s->own_cgroup && !*w.pod_uid)
+		facts_workload(r, f->reach, "", "", w.container_id,
+			       w.is_unit ? w.systemd_unit : "");
 }
 
 int facts_add(struct facts *f, const struct tick *t, const struct service *s)

@@ -107,6 +107,11 @@ static cJSON *facts_json(const struct service_facts *f)
 	cJSON_AddNumberToObject(j, "id", f->service);
 	put_text(j, "name", f->name);
 	put_true(j, "supervised", f->supervised);
+	/* Containers and units are their machine's: nobody elsewhere can ask for them. */
+	if (*f->pod) {
+		put_text(j, "namespace", f->pod_namespace);
+		put_text(j, "pod", f->pod);
+	}
 	put(j, "replicas", f->replicas);
 	put(j, "processes", (double)f->nr_pids);
 	cJSON *ports = cJSON_AddArrayToObject(j, "ports");

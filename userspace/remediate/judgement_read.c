@@ -177,6 +177,7 @@ static bool read_facts(const cJSON *o, uint64_t end_ns, struct service_facts *f)
 	if (!who_of(o, &f->service, f->name))
 		return false;
 	f->supervised = truth(o, "supervised");
+	facts_workload(f, FACTS_REACH_KUBE, json_str(o, "namespace"), json_str(o, "pod"), "", "");
 	f->replicas = (unsigned)whole(o, "replicas", 1e6);
 	f->replicas = MAX(f->replicas, 1U);
 	f->nr_pids = whole(o, "processes", SERVICE_PIDS_MAX);
