@@ -45,6 +45,7 @@ struct traces;
 struct push;
 struct merge;
 struct follow;
+struct review;
 
 #define NODES_MAX 64 /* MERGE_NODES_MAX */
 
@@ -89,7 +90,7 @@ struct daemon {
 
 	struct store *store; /* NULL: no disk; incidents are kept in memory alone */
 	struct registry *registry;
-	struct targets *targets; /* who the containers are */
+	struct targets *targets;   /* who the containers are */
 	struct observer *observer; /* NULL: this kernel cannot; observer_lack says why */
 	char observer_lack[320];
 	struct requests *requests;
@@ -110,6 +111,7 @@ struct daemon {
 	uint64_t started_wall_ms;
 	struct push *push;     /* agent; see run_roles.h */
 	struct merge *merge;   /* detector */
+	struct review *review; /* detector: NULL where no service account is taken */
 	struct follow *follow; /* operator */
 	struct node_told nodes_told[NODES_MAX];
 	/* What came of the newest tick. */

@@ -71,6 +71,8 @@ const struct control_ops *role_ops(struct daemon *d)
 	*o = daemon_ops;
 	if (!d->merge)
 		o->sample = NULL;
+	if (d->review)
+		o->vouched = op_vouched;
 	if (!role_watches(d))
 		no_faults(o);
 	if (!role_judges(d))
@@ -118,7 +120,7 @@ int role_open(struct daemon *d)
 	if (d->role == ROLE_AGENT)
 		err = push_open(d);
 	else if (d->role == ROLE_DETECTOR)
-		err = nodes_open(d);
+		err = nodes_open(d) ?: review_open(d);
 	else if (d->role == ROLE_OPERATOR)
 		err = follow_open(d);
 	return err;
@@ -129,6 +131,7 @@ void role_close(struct daemon *d)
 	push_close(d);
 	follow_close(d);
 	nodes_close(d);
+	review_close(d);
 }
 
 /* ---- what it says */

@@ -84,6 +84,18 @@ int op_sample(void *ctx, const struct caller *who, const cJSON *body, cJSON **re
 int op_nodes(void *ctx, cJSON **ret, struct problem *p);
 int op_judgement(void *ctx, cJSON **ret, struct problem *p);
 
+/* ---- detector: run_review.c, where Kubernetes says whose an agent's token is */
+
+/** review_open() - d->review, where a service account is configured; else nothing. 0 or -errno, logged. */
+int review_open(struct daemon *d);
+void review_close(struct daemon *d);
+
+/** op_vouched() - control_ops' call. */
+bool op_vouched(void *ctx, const char *authorization);
+
+/** review_says_yes() - is this TokenReview's answer about @user, and did the token hold? */
+bool review_says_yes(const cJSON *answer, const char *user);
+
 /* ---- operator: run_follow.c */
 
 int follow_open(struct daemon *d);
