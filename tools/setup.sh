@@ -16,7 +16,8 @@ usage: tools/setup.sh [--list] [SET]
           browser test, and the browser of `make test-browser`
           bench   test, and the load generators of `make bench`
           deb     build, and what makes, checks and tries the Debian package
-          all     everything but deb
+          docker  test, and what makes a base image for `make test-docker`
+          all     everything but deb and docker
   --list  print the set's packages and stop
 END
 }
@@ -35,6 +36,7 @@ lint="$build clang-format-19 shellcheck mandoc git"
 vm="$test qemu-system-x86 busybox-static cpio xz-utils dpkg kmod"
 browser="$test chromium fonts-dejavu-core"
 bench="$test wrk nghttp2-client"
+docker="$test debootstrap"
 deb="$build debhelper debootstrap dpkg-dev lintian"
 
 list=no
@@ -52,6 +54,7 @@ vm) want=$vm ;;
 browser) want=$browser ;;
 bench) want=$bench ;;
 deb) want=$deb ;;
+docker) want=$docker ;;
 all) want="$lint $vm $browser $bench" ;;
 -h | --help)
 	usage
