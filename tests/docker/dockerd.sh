@@ -147,7 +147,7 @@ image() { # NAME PROGRAM…
 	chmod 1777 "$dir/image/tmp"
 	for program; do
 		cp "$program" "$dir/image/bin/"
-		{ ldd "$program" 2>/dev/null || :; } | grep -o '/[^ ]*' | sort -u |
+		{ ldd "$program" 2>/dev/null || :; } | sed -n 's/^[^/]*\(\/[^ ]*\).*/\1/p' | sort -u |
 			xargs -r cp --parents --dereference --target-directory "$dir/image"
 	done
 	tar -C "$dir/image" -c . | docker import - "$name" >/dev/null

@@ -15,6 +15,7 @@ fail() {
 }
 
 here=tools/deploy/docker
+bin=${ARCHAIC_BUILD:-build}/bin
 dockerd=tests/docker/dockerd.sh
 
 # ---- the compose file
@@ -76,12 +77,12 @@ dockerfiles() {
 
 # ---- a container
 
-cli() { build/bin/archaic-ebpf "$@" --run-dir "$work"; }
+cli() { "$bin"/archaic-ebpf "$@" --run-dir "$work"; }
 
 failing() { # CONTAINER: failed ones of 40 requests
 	local address
 	address=$("$dockerd" in "$dir" docker inspect -f '{{.NetworkSettings.IPAddress}}' "$1")
-	"$dockerd" in "$dir" build/bin/archaic-load http "http://$address:8002/products" -n 40 -c 2 -t 2s --json | jq .errors
+	"$dockerd" in "$dir" "$bin"/archaic-load http "http://$address:8002/products" -n 40 -c 2 -t 2s --json | jq .errors
 }
 
 seen() {
@@ -93,13 +94,13 @@ seen() {
 
 container() {
 	local name until
-	"$dockerd" image "$dir" localhost/db build/bin/db-service
+	"$dockerd" image "$dir" localhost/db "$bin"/db-service
 	for name in hurt unhurt; do
 		"$dockerd" in "$dir" docker run -d --name $name -e ARCHAIC_TOKEN=0123456789abcdef localhost/db \
 			/bin/db-service --listen 0.0.0.0 >/dev/null
 	done
 	work=$(mktemp -d)
-	DOCKER_HOST=unix://$dir/docker.sock "$dockerd" in "$dir" build/bin/archaic-ebpf run --run-dir "$work" \
+	DOCKER_HOST=unix://$dir/docker.sock "$dockerd" in "$dir" "$bin"/archaic-ebpf run --run-dir "$work" \
 		--state-dir "$work/state" --mode observe --docker-socket "$dir/docker.sock" --port-dashboard 0 --port-chaos 0 \
 		>"$work/log" 2>&1 &
 	daemon=$!

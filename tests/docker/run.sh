@@ -90,7 +90,11 @@ all_healthy() {
 	! docker ps -a --format '{{.Names}} {{.Status}}' | grep -Evq ' Up [^(]*(\(healthy\))?$'
 }
 
-started() { docker inspect -f '{{.State.StartedAt}}' "archaic_$1_1"; }
+# When EVENT first befell the container of SERVICE, in ns since 1970.
+first() { # SERVICE EVENT
+	docker events --since "${command_began%.*}" --until "$(date +%s)" --filter "container=archaic_$1_1" \
+		--filter "event=$2" --format '{{.TimeNano}}' | head -n 1
+}
 
 check_up() {
 	local service dependency
@@ -98,7 +102,8 @@ check_up() {
 	say "everything is healthy"
 	for service in product payment; do
 		for dependency in auth db; do
-			[[ $(started "$service") > $(started "$dependency") ]] || fail "$service did not wait for $dependency"
+			(($(first "$service" start) > $(first "$dependency" health_status))) ||
+				fail "$service did not wait until $dependency was healthy"
 		done
 	done
 	# One more of db's image, in the same network: it is never to feel anything.
@@ -112,10 +117,11 @@ check_up() {
 	say "each service is seen under its own name"
 }
 
+# A tick is short: not each of them has a request in each.
 all_seen() {
-	local seen
-	seen=$(cli services --json | jq -r '.items[] | select(.rate_per_s > 0) | .name')
-	for name in auth db product payment beside; do grep -qx "$name" <<<"$seen" || return 1; done
+	local name
+	cli services --json | jq -r '.items[] | select(.rate_per_s > 0) | .name' >>"$work/seen"
+	for name in auth db product payment beside; do grep -qx "$name" "$work/seen" || return 1; done
 }
 
 failing() { # PORT: failed ones of 40 requests
@@ -227,7 +233,7 @@ finish() {
 		docker logs --tail 15 archaic_archaic-ebpf_1 2>&1 | cut -c 1-300 || :
 		cli services 2>&1 || :
 	fi
-	end_load
+	[ "${inside:-}" != yes ] || end_load
 	[ "${inside:-}" = yes ] || {
 		"$root/tests/docker/dockerd.sh" down "$work/d" || status=1
 		[ -n "$had_secrets" ] || rm -rf "$root/tools/deploy/docker/secrets" "$root/tools/deploy/docker/.env"
