@@ -147,8 +147,11 @@ void daemon_scan(struct daemon *d, uint64_t now_ns);
 /** daemon_sync_service() - tell kernel and faults what @s looks like now. Under the lock. */
 void daemon_sync_service(struct daemon *d, const struct service *s);
 
-/** daemon_drop_service() - forget it everywhere. Under the lock. */
-void daemon_drop_service(struct daemon *d, uint32_t id);
+/**
+ * daemon_drop_service() - forget it everywhere. @may_return: what was learned of it waits for a service of its name:
+ * a found container or unit that was away for longer than the grace. Under the lock.
+ */
+void daemon_drop_service(struct daemon *d, uint32_t id, bool may_return);
 
 /* run_change.c */
 

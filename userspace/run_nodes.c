@@ -47,7 +47,7 @@ static void on_change(void *ctx, const struct merge_service *m, bool gone)
 	if (gone) {
 		log_info("service %s of node %s is gone", m->name, m->node);
 		registry_take_out(d->registry, m->id);
-		daemon_drop_service(d, m->id);
+		daemon_drop_service(d, m->id, true);
 	} else {
 		put_service(d, m);
 	}

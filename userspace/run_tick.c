@@ -17,13 +17,16 @@ void daemon_sync_service(struct daemon *d, const struct service *s)
 	faults_service(d->faults, s);
 }
 
-void daemon_drop_service(struct daemon *d, uint32_t id)
+void daemon_drop_service(struct daemon *d, uint32_t id, bool may_return)
 {
 	if (d->faults)
 		faults_drop_service(d->faults, id);
 	if (d->observer)
 		observer_drop_service(d->observer, id);
-	if (d->detector) {
+	if (d->detector && may_return) {
+		detector_shelve(d->detector, id);
+		diagnoser_shelve(d->diagnoser, id);
+	} else if (d->detector) {
 		detector_forget(d->detector, id);
 		diagnoser_forget(d->diagnoser, id);
 	}
@@ -36,7 +39,7 @@ static void on_change(void *ctx, const struct service *s, bool gone)
 
 	if (gone) {
 		log_info("service %s is gone", s->name);
-		daemon_drop_service(d, s->id);
+		daemon_drop_service(d, s->id, s->instance && s->found);
 	} else {
 		daemon_sync_service(d, s);
 	}

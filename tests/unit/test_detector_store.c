@@ -56,6 +56,44 @@ static void test_detector_is_warm_after_a_restart(void **state)
 	rig_release(&next);
 }
 
+/* A container that was away for longer than the grace: its successor has another id and the same name. */
+static void test_detector_shelved_is_known_again(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct buf b, shelved;
+	struct detector_stats stats;
+
+	rig_init(&r, 17, NULL);
+	rig_warm(&r);
+	saved(&r, &b);
+	uint32_t id = rig_verdict(&r, SYNTH_DB)->service;
+	assert_int_equal(detector_shelve(r.detector, id), 0);
+	assert_int_equal(detector_shelve(r.detector, 999999), 0);
+	detector_stats(r.detector, &stats);
+	size_t before = stats.nr_warm;
+	saved(&r, &shelved);
+	assert_int_equal(shelved.len, b.len);
+	r.synth.tick_ns = NSEC_PER_SEC;
+	ticks(&r, 30);
+	detector_stats(r.detector, &stats);
+	assert_int_equal(stats.nr_warm, before + 1);
+	assert_int_equal(r.opened, 0);
+	/* Taken over, and not kept twice: of four baselines one more would be a quarter. */
+	buf_release(&shelved);
+	saved(&r, &shelved);
+	assert_true(shelved.len < b.len + b.len / 5);
+
+	/* One that is forgotten is not. */
+	detector_forget(r.detector, rig_verdict(&r, SYNTH_DB)->service);
+	ticks(&r, 5);
+	detector_stats(r.detector, &stats);
+	assert_int_equal(stats.nr_warm, before);
+	buf_release(&b);
+	buf_release(&shelved);
+	rig_release(&r);
+}
+
 static void test_detector_refuses_bad_blobs(void **state)
 {
 	(void)state;
@@ -135,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_detector_is_warm_after_a_restart),
+		cmocka_unit_test(test_detector_shelved_is_known_again),
 		cmocka_unit_test(test_detector_refuses_bad_blobs),
 		cmocka_unit_test(test_detector_survives_forged_blobs),
 	};

@@ -59,6 +59,29 @@ static void test_diagnose_knows_the_root_after_a_restart(void **state)
 	rig_release(&next);
 }
 
+/* One that may come back under its name: what was usual of it and of its edges waits. */
+static void test_diagnose_shelved_is_known_again(void **state)
+{
+	(void)state;
+	CLEANUP(buf_release) struct buf usual, shelved, again;
+	struct rig r;
+
+	rig_init(&r, 24, NULL);
+	rig_warm(&r);
+	save(&r, &usual);
+	uint32_t id = rig_verdict(&r, SYNTH_DB)->service;
+	diagnoser_shelve(r.diagnoser, id);
+	diagnoser_shelve(r.diagnoser, 999999);
+	save(&r, &shelved);
+	assert_int_equal(shelved.len, usual.len);
+	rig_tick(&r);
+	rig_tick(&r);
+	save(&r, &again);
+	assert_int_equal(again.len, usual.len);
+	assert_true(diagnoser_warm(r.diagnoser));
+	rig_release(&r);
+}
+
 static void test_diagnose_store_refuses(void **state)
 {
 	(void)state;
@@ -115,6 +138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diagnose_knows_the_root_after_a_restart),
+		cmocka_unit_test(test_diagnose_shelved_is_known_again),
 		cmocka_unit_test(test_diagnose_store_refuses),
 	};
 	return cmocka_run_group_tests_name("diagnose_store", tests, NULL, NULL);

@@ -69,10 +69,47 @@ static void test_workload_of_the_longest_path(void **state)
 	assert_string_equal(w.container_id, "");
 }
 
+static void test_workload_of_pods_and_units(void **state)
+{
+	static const struct {
+		const char *path, *uid, *pod, *container;
+		bool unit;
+	} cases[] = {
+		{ "/kubepods/burstable/pod12345678-1234-1234-1234-123456789abc/" ID,
+		  "12345678-1234-1234-1234-123456789abc",
+		  "/kubepods/burstable/pod12345678-1234-1234-1234-123456789abc",
+		  "/kubepods/burstable/pod12345678-1234-1234-1234-123456789abc/" ID, false },
+		{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod12345678_1234_1234_1234_123456789abc.slice/cri-containerd-" ID
+		  ".scope/deeper",
+		  "12345678-1234-1234-1234-123456789abc",
+		  "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod12345678_1234_1234_1234_123456789abc.slice",
+		  "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod12345678_1234_1234_1234_123456789abc.slice/cri-containerd-" ID
+		  ".scope",
+		  false },
+		{ "/kubepods/podX/" ID, "", "", "/kubepods/podX/" ID, false },
+		{ "/system.slice/nginx.service", "", "", "", true },
+		{ "/system.slice/nginx.service/workers", "", "", "", false },
+		{ "/user.slice/user-0.slice/user@0.service/app.slice/nginx.service", "", "", "",
+		  false },
+		{ "/user.slice/user-0.slice/session-3.scope", "", "", "", false },
+	};
+	struct workload w;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		workload_of_cgroup(cases[i].path, &w);
+		assert_string_equal(w.pod_uid, cases[i].uid);
+		assert_string_equal(w.pod_cgroup, cases[i].pod);
+		assert_string_equal(w.container_cgroup, cases[i].container);
+		assert_int_equal(w.is_unit, cases[i].unit);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_workload_of_cgroup),
+		cmocka_unit_test(test_workload_of_pods_and_units),
 		cmocka_unit_test(test_workload_of_the_longest_path),
 	};
 

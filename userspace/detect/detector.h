@@ -110,6 +110,13 @@ int detector_accept(struct detector *d, uint32_t service);
 void detector_forget(struct detector *d, uint32_t service);
 
 /**
+ * detector_shelve() - @service is gone and may come back under its name: drop all but its baseline, which waits for
+ * that name as those of detector_load() do. Where SERVICE_MAX wait already, the oldest is lost. 0 or -ENOMEM (it is
+ * forgotten).
+ */
+int detector_shelve(struct detector *d, uint32_t service);
+
+/**
  * detector_warm() - is every service that had traffic in the last minute warm,
  * and is there at least one? The caller slows its ticks to 1 s then.
  */

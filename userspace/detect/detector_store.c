@@ -161,6 +161,40 @@ int detector_load(struct detector *d, const void *data, size_t len)
 	return 0;
 }
 
+int detector_shelve(struct detector *d, uint32_t service)
+{
+	const struct entry *e = NULL;
+
+	for (size_t i = 0; i < d->nr_entries; i++)
+		if (d->entries[i]->id == service)
+			e = d->entries[i];
+	if (!e || !e->baseline.nr) {
+		detector_forget(d, service);
+		return 0;
+	}
+	struct restored r = { .nr = MIN(e->baseline.nr, (size_t)BASELINE_MAX) };
+	CLEANUP(freep) struct ordered *sorted = calloc(r.nr, sizeof(*sorted));
+	r.rows = calloc(r.nr, sizeof(*r.rows));
+	if (!sorted || !r.rows) {
+		free(r.rows);
+		detector_forget(d, service);
+		return -ENOMEM;
+	}
+	memcpy(r.name, e->name, sizeof(r.name));
+	for (size_t i = 0; i < r.nr; i++)
+		sorted[i] = (struct ordered){ e->baseline.order[i], (uint32_t)i };
+	qsort(sorted, r.nr, sizeof(*sorted), by_order);
+	for (size_t i = 0; i < r.nr; i++)
+		memcpy(r.rows[i], e->baseline.rows[sorted[i].row], sizeof(r.rows[i]));
+	if (d->nr_restored == SERVICE_MAX) {
+		free(d->restored[0].rows);
+		memmove(d->restored, d->restored + 1, --d->nr_restored * sizeof(r));
+	}
+	d->restored[d->nr_restored++] = r;
+	detector_forget(d, service);
+	return 0;
+}
+
 int detector_restore(struct detector *d, struct entry *e)
 {
 	for (size_t i = 0; i < d->nr_restored; i++) {

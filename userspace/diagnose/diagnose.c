@@ -72,6 +72,12 @@ int diagnoser_feed(struct diagnoser *g, const struct tick *t, const struct verdi
 	return history_push(&g->history, t, calm);
 }
 
+void diagnoser_shelve(struct diagnoser *g, uint32_t service)
+{
+	history_shelve(&g->history, service);
+	diagnoser_forget(g, service);
+}
+
 void diagnoser_forget(struct diagnoser *g, uint32_t service)
 {
 	history_forget(&g->history, service);

@@ -68,6 +68,9 @@ bool diagnoser_warm(const struct diagnoser *g);
 /** diagnoser_forget() - @service was detached: drop it and its edges. */
 void diagnoser_forget(struct diagnoser *g, uint32_t service);
 
+/** diagnoser_shelve() - the same, but what is usual waits for a service of that name, as after diagnoser_load(). */
+void diagnoser_shelve(struct diagnoser *g, uint32_t service);
+
 /* About 200 bytes a service and 250 an edge; this is the most diagnoser_save() writes. */
 #define DIAGNOSER_BLOB_MAX (1U << 19)
 

@@ -126,6 +126,9 @@ int history_push(struct history *h, const struct tick *t, bool calm);
 void history_release(struct history *h);
 void history_forget(struct history *h, uint32_t service);
 
+/** history_shelve() - the same, but what is usual of it waits for the service's name; where no room is left it is forgotten. (history_store.c) */
+void history_shelve(struct history *h, uint32_t service);
+
 /** history_since() - how many of the newest slots began at or after @ns (at least 1, at most @max). */
 size_t history_since(const struct history *h, uint64_t ns, size_t max);
 

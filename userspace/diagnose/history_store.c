@@ -292,3 +292,71 @@ void history_restore_edge(struct history *h, struct edge_history *e)
 		return;
 	}
 }
+
+/* ---- shelving: one that may come back under its name */
+
+/* Room for one more of @size bytes, a taken one's place first; NULL: @max are kept, or no memory. @name is at its beginning. */
+static void *room_for(void **list, size_t *nr, size_t max, size_t size, size_t name)
+{
+	for (size_t i = 0; i < *nr; i++)
+		if (!*((char *)*list + i * size + name))
+			return (char *)*list + i * size;
+	if (*nr == max)
+		return NULL;
+	void *more = realloc(*list, (*nr + 2) * size);
+	if (!more)
+		return NULL;
+	*list = more;
+	return (char *)more + (*nr)++ * size;
+}
+
+static void shelve_node(struct history *h, struct node_history *n)
+{
+	struct usual *from[USUALS];
+	void *list = h->saved.nodes;
+	struct saved_node *s = room_for(&list, &h->saved.nr_nodes, SERVICE_MAX, sizeof(*s),
+					offsetof(struct saved_node, name));
+
+	h->saved.nodes = list;
+	if (!s)
+		return;
+	*s = (struct saved_node){ .outside = n->outside };
+	memcpy(s->name, n->name, sizeof(s->name));
+	usuals_of_node(n, from);
+	for (size_t k = 0; k < USUALS; k++)
+		s->usual[k] = *from[k];
+}
+
+static void shelve_edge(struct history *h, struct edge_history *e)
+{
+	const char *client = name_of(h, e->client), *server = name_of(h, e->server);
+	struct usual *from[USUALS];
+	void *list = h->saved.edges;
+
+	/* An end that has no name any more: nobody would find it. */
+	if (!*server || (e->client && !*client))
+		return;
+	struct saved_edge *s = room_for(&list, &h->saved.nr_edges, DIAGNOSE_EDGES_MAX, sizeof(*s),
+					offsetof(struct saved_edge, server));
+	h->saved.edges = list;
+	if (!s)
+		return;
+	*s = (struct saved_edge){ 0 };
+	memcpy(s->client, client, strnlen(client, sizeof(s->client) - 1));
+	memcpy(s->server, server, strnlen(server, sizeof(s->server) - 1));
+	usuals_of_edge(e, from);
+	for (size_t k = 0; k < USUALS; k++)
+		s->usual[k] = *from[k];
+}
+
+void history_shelve(struct history *h, uint32_t service)
+{
+	struct node_history *n = history_find(h, service);
+
+	for (size_t i = 0; i < h->nr_edges; i++)
+		if (h->edges[i]->client == service || h->edges[i]->server == service)
+			shelve_edge(h, h->edges[i]);
+	if (n)
+		shelve_node(h, n);
+	history_forget(h, service);
+}
