@@ -187,14 +187,12 @@ static void test_kube_failures(void **state)
 /* Nested deeper than the limit: refused before it is parsed. */
 static void test_kube_deep(void **state)
 {
-	char body[256] = "{\"a\":";
+	char body[256], open[KUBE_DEPTH_MAX + 1] = "", close[KUBE_DEPTH_MAX + 1] = "";
 	cJSON *j = NULL;
 
-	for (int i = 0; i < KUBE_DEPTH_MAX; i++)
-		strcat(body, "[");
-	for (int i = 0; i < KUBE_DEPTH_MAX; i++)
-		strcat(body, "]");
-	strcat(body, "}");
+	memset(open, '[', KUBE_DEPTH_MAX);
+	memset(close, ']', KUBE_DEPTH_MAX);
+	snprintf(body, sizeof(body), "{\"a\":%s%s}", open, close);
 	say(200, body);
 	assert_int_equal(kube_get(*state, &pod, &j), -EPROTO);
 }

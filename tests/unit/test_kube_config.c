@@ -217,9 +217,8 @@ static void test_kube_yaml_bounds(void **state)
 	memset(text, '#', sizeof(text) - 1);
 	assert_int_equal(kube_yaml_parse(text, sizeof(text) - 1, &j, why, sizeof(why)), -EMSGSIZE);
 	text[0] = '\0';
-	char *to = text;
-	for (int i = 0; i <= KUBE_YAML_LINES_MAX; i++)
-		to += sprintf(to, "- x\n");
+	for (size_t i = 0; i <= KUBE_YAML_LINES_MAX; i++)
+		snprintf(text + 4 * i, sizeof(text) - 4 * i, "- x\n");
 	assert_int_equal(kube_yaml_parse(text, strlen(text), &j, why, sizeof(why)), -EMSGSIZE);
 	assert_null(j);
 }

@@ -100,8 +100,7 @@ static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off
 	struct call *call = ctx;
 
 	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
-	call->cancelled = call->cancelled ||
-		(call->req->cancel && atomic_load(call->req->cancel));
+	call->cancelled = call->cancelled || (call->req->cancel && atomic_load(call->req->cancel));
 	return call->cancelled;
 }
 

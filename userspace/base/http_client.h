@@ -61,7 +61,7 @@ struct http_client_request {
 	 * response.body and without body_max. Non-zero ends the call (HTTP_CLIENT_CANCELLED). NULL: none.
 	 */
 	int (*on_data)(void *ctx, const char *data, size_t len);
-	void *ctx; /* on_data()'s */
+	void *ctx;                 /* on_data()'s */
 	const atomic_bool *cancel; /* true ends the call, within about a second; NULL: never */
 };
 
