@@ -309,7 +309,7 @@ static __always_inline int parse(struct __sk_buff *skb, bool egress, bool respon
 	return 1;
 }
 
-/* A segment that waited: the next whose turn it is, one a run. */
+/* A segment that waited, one a run. */
 static __always_inline int parse_stashed(struct __sk_buff *skb, bool response)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -332,19 +332,12 @@ static __always_inline int parse_stashed(struct __sk_buff *skb, bool response)
 	__u32 slot = e->slot;
 	bool more = slot;
 
-	if (!more)
-		slot = 1 + order_next(e);
-	if (slot > STASH_SLOTS) {
+	st = more ? stash_get(skb, slot - 1) : order_turn(skb, e, s, &slot);
+	if (!slot) {
 		leave(skb, e, response);
 		return 1;
 	}
-	st = stash_get(skb, slot - 1);
 	if (st && !more) {
-		if (order_early(s, st->seq, st->len, st->flags)) {
-			e->waiting |= 1 << (slot - 1);
-			leave(skb, e, response);
-			return 1;
-		}
 		more = !c->dead && st->len && http_begin(s, st->seq, 0, st->len, c->fresh, &lost);
 		e->slot = slot;
 	}

@@ -24,7 +24,7 @@
 
 #include "conn.bpf.h"
 
-#define STASH_SLOTS 4
+#define STASH_SLOTS 8 /* a power of two; GATE_USED, GATE_READY and waiting have 8 bits each */
 #define STASH_MAX 256
 
 struct stash_key {
@@ -150,14 +150,6 @@ static __always_inline __u32 order_pending(const struct conn_entry *e, __u32 gat
 	return gate >> 16 & ~e->waiting;
 }
 
-/* The first of them; STASH_SLOTS: none. */
-static __always_inline __u32 order_next(const struct conn_entry *e)
-{
-	__u32 mask = order_pending(e, *(volatile __u32 *)&e->gate);
-
-	return mask & 1 ? 0 : mask & 2 ? 1 : mask & 4 ? 2 : mask & 8 ? 3 : STASH_SLOTS;
-}
-
 static __always_inline bool order_take(struct conn_entry *e)
 {
 	return !(gate_set(e, GATE_BUSY) & GATE_BUSY);
@@ -197,6 +189,30 @@ static __always_inline bool order_early(const struct stream *s, __u32 seq, __u32
 	if (!len && (flags & TCP_FLAG_FIN))
 		return s->state != HTTP_NEW && (__s32)(seq - s->next_seq) > 0;
 	return http_misses(s, seq);
+}
+
+/*
+ * The segment that waited whose turn it is now; *ret is 1 + its place, 0 where none's is. NULL with a
+ * place: it was evicted. All places in one run, since a kernel allows 33 tail calls a packet.
+ */
+static __always_inline struct stash *order_turn(struct __sk_buff *skb, struct conn_entry *e,
+						const struct stream *s, __u32 *ret)
+{
+	struct stash *st = NULL;
+
+	*ret = 0;
+	_Pragma("clang loop unroll(full)") for (__u32 i = 0; i < STASH_SLOTS; i++)
+	{
+		if (!(order_pending(e, *(volatile __u32 *)&e->gate) & 1U << i))
+			continue;
+		st = stash_get(skb, i);
+		if (!st || !order_early(s, st->seq, st->len, st->flags)) {
+			*ret = 1 + i;
+			break;
+		}
+		e->waiting |= 1U << i;
+	}
+	return st;
 }
 
 #define ORDER_PARSE 0 /* parse the packet, then leave */

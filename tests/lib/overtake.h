@@ -18,7 +18,7 @@
 #include "observe_scene.h"
 #include "rawtcp.h"
 
-#define OVERTAKE_SEGMENTS 6
+#define OVERTAKE_SEGMENTS 10 /* two more than may wait */
 
 /* What httpd.h answers with @status and no body; a response; bodies. */
 #define ASK_PATH(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
