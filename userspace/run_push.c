@@ -6,14 +6,14 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "base/json.h"
+#include "kernel/proc_address.h"
+#include "kernel/procs.h"
 #include "kube/kube_config.h"
 #include "run_roles.h"
 
@@ -23,6 +23,13 @@
 #define CONNECT_MS 1000
 #define TIMEOUT_MS 3000
 #define TOKEN_MAX (16U << 10)
+
+/* A service's own address, and of which process it was read. */
+struct home {
+	uint32_t id, netns_ino;
+	pid_t pid;
+	char address[INET_ADDRSTRLEN];
+};
 
 struct push {
 	pthread_t thread;
@@ -41,6 +48,8 @@ struct push {
 	struct wire_peer
 		peers[WIRE_PEERS_MAX]; /* who was ever told of; the id is WIRE_PEER and the place */
 	size_t nr_peers;
+	struct home homes[SERVICE_MAX];
+	uint32_t netns_ino; /* ours */
 
 	/* The thread's own. */
 	struct http_client *http;
@@ -49,30 +58,20 @@ struct push {
 
 /* ---- a tick into text, on the main thread */
 
-static void add_address(struct wire_sample *s, const struct sockaddr *a)
+/* Where a service is that has a network namespace of its own; /proc is read when its main process is another. */
+static void find_home(struct push *p, const struct service *from, struct wire_service *to)
 {
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
+	struct home *h = &p->homes[from->id % SERVICE_MAX];
+	pid_t pid = from->nr_pids ? from->pids[0] : 0;
 
-	if (s->nr_addresses == WIRE_ADDRESSES_MAX ||
-	    (a->sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr)))
+	if (!pid || !from->netns_ino || from->netns_ino == p->netns_ino)
 		return;
-	inet_ntop(a->sa_family,
-		  a->sa_family == AF_INET ? (const void *)&v4->sin_addr : &v6->sin6_addr,
-		  s->addresses[s->nr_addresses++], INET6_ADDRSTRLEN);
-}
-
-static void list_addresses(struct wire_sample *s)
-{
-	struct ifaddrs *list;
-
-	if (getifaddrs(&list) < 0)
-		return;
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
-		if (i->ifa_addr && i->ifa_flags & IFF_UP && !(i->ifa_flags & IFF_LOOPBACK) &&
-		    (i->ifa_addr->sa_family == AF_INET || i->ifa_addr->sa_family == AF_INET6))
-			add_address(s, i->ifa_addr);
-	freeifaddrs(list);
+	if (h->id != from->id || h->pid != pid || h->netns_ino != from->netns_ino) {
+		*h = (struct home){ .id = from->id, .pid = pid, .netns_ino = from->netns_ino };
+		if (proc_address(pid, h->address) < 0)
+			h->address[0] = '\0';
+	}
+	memcpy(to->address, h->address, sizeof(h->address));
 }
 
 static void describe(struct daemon *d, struct wire_sample *s)
@@ -87,6 +86,7 @@ static void describe(struct daemon *d, struct wire_sample *s)
 		memcpy(to->ports, from->ports, from->nr_ports * sizeof(*to->ports));
 		to->supervised = from->supervised;
 		to->processes = (uint32_t)from->nr_pids;
+		find_home(d->push, from, to);
 		memcpy(to->namespace, from->namespace, sizeof(to->namespace));
 		memcpy(to->pod, from->pod, sizeof(to->pod));
 	}
@@ -155,7 +155,7 @@ static int encode(struct daemon *d, const struct tick *t, struct buf *to, uint64
 	s.peers = peers;
 	if (!d->observer)
 		snprintf(s.lacks, sizeof(s.lacks), "%.*s", WIRE_LACKS_MAX - 1, d->observer_lack);
-	list_addresses(&s);
+	s.nr_addresses = own_addresses(s.addresses, WIRE_ADDRESSES_MAX);
 	describe(d, &s);
 	take_edges(&s, p, t, lost);
 	return wire_encode(&s, to);
@@ -450,6 +450,7 @@ int push_open(struct daemon *d)
 	pthread_condattr_destroy(&attr);
 	d->push = p;
 	name_node(d->config, p->node);
+	proc_netns(getpid(), &p->netns_ino);
 	p->boot = d->started_wall_ms;
 	snprintf(p->url, sizeof(p->url), "%s/v1/samples", d->config->roles.detector_url);
 	int err = http_client_new(&p->http);
