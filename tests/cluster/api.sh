@@ -68,7 +68,7 @@ says() { printf '          %s\n' "$(k get fault "$1" -o 'jsonpath={.status.says}
 
 manifests() {
 	local folder
-	hold "base is taken" "$CLUSTER" kubectl apply -k "$HERE"
+	hold "base is taken" "$CLUSTER" kubectl apply -k "$HERE/base"
 	k create namespace observability >/dev/null
 	for folder in overlays/demo overlays/kind overlays/minikube observability; do
 		hold "$folder would be" "$CLUSTER" kubectl apply --dry-run=server -k "$ROOT/tools/deploy/kubernetes/$folder"

@@ -8,6 +8,8 @@ CLUSTER=$ROOT/tools/cluster/cluster.sh
 BIN=${ARCHAIC_BIN:-$ROOT/build/bin}
 NS=archaics
 AGENT=system:serviceaccount:$NS:archaic-agent
+DETECTOR=system:serviceaccount:$NS:anomaly-detector
+OPERATOR=system:serviceaccount:$NS:ai-operator
 begun=$(date +%s.%N) failures=0
 
 k() { "$CLUSTER" kubectl -n $NS "$@"; }

@@ -12,7 +12,7 @@ import yaml
 
 VERSION = "1.34"
 PORTS = {"auth": 8001, "db": 8002, "product": 8003, "payment": 8004}
-AGENT = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE"}
+AGENT = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH"}
 IN_PODS = {"SYS_ADMIN", "KILL"}
 ROOT = {("archaic-agent", "agent"), ("archaic-agent", "faults"), ("promtail", "promtail")}
 PAGES = {"prometheus": 9090, "jaeger-all-in-one-query": 16686, "loki": 3100, "grafana": 3000}

@@ -74,9 +74,9 @@ deploy() {
 	k apply -f "$ROOT/tools/deploy/kubernetes/base/namespace.yaml" >/dev/null
 	token=$(openssl rand -hex 32)
 	k create secret generic archaic-token --from-literal=token="$token" --from-literal=jwt="$(openssl rand -hex 32)" >/dev/null
-	hold "kustomize's output is applied" "$CLUSTER" kubectl apply -k "$HERE"
+	hold "kustomize's output is applied" "$CLUSTER" kubectl apply -k "$HERE/base"
 	for name in deployment/auth-service deployment/db-service deployment/product-service \
-		deployment/payment-service daemonset/archaic-agent; do
+		deployment/payment-service daemonset/archaic-agent deployment/anomaly-detector deployment/ai-operator; do
 		soon 90 "$name is ready" k rollout status --timeout=90s $name
 	done
 	k apply -f "$HERE/neighbour.yaml" >/dev/null
@@ -93,11 +93,11 @@ load() {
 }
 
 # What the agent's two containers may do, as the kernel has it.
-capabilities() {
+capabilities() { # CapEff
 	local pid
 	pid=$(process_in "$agent" agent)
-	# NET_ADMIN 12, SYS_PTRACE 19, PERFMON 38, BPF 39
-	hold "the agent has its four capabilities and no other" grep -qx "CapEff:	000000c000081000" "/proc/$pid/status"
+	# DAC_READ_SEARCH 2, KILL 5, NET_ADMIN 12, SYS_PTRACE 19, SYS_ADMIN 21, PERFMON 38, BPF 39
+	hold "the agent has the capabilities of its manifest, $1, and no other" grep -qx "CapEff:	$1" "/proc/$pid/status"
 	pid=$(process_in "$agent" faults)
 	hold "the watcher of faults has none" grep -qx "CapEff:	0000000000000000" "/proc/$pid/status"
 }
@@ -111,6 +111,17 @@ rights() {
 	hold "RBAC: nor create or delete a fault" may_not create faults.archaic-ebpf.io -n $NS --as $AGENT
 	hold "RBAC: nor read secrets" may_not get secrets -n $NS --as $AGENT
 	hold "RBAC: nor touch a deployment" may_not patch deployments.apps -n $NS --as $AGENT
+	hold "RBAC: the operator may restart a pod" may delete pods -n $NS --as $OPERATOR
+	hold "RBAC: and roll a deployment out again" may patch deployments.apps -n $NS --as $OPERATOR
+	hold "RBAC: and hold its lease" may update leases.coordination.k8s.io/ai-operator -n $NS --as $OPERATOR
+	hold "RBAC: not another" may_not update leases.coordination.k8s.io/other -n $NS --as $OPERATOR
+	hold "RBAC: it may not create a pod" may_not create pods -n $NS --as $OPERATOR
+	hold "RBAC: nor delete a deployment" may_not delete deployments.apps -n $NS --as $OPERATOR
+	hold "RBAC: nor read secrets" may_not get secrets -n $NS --as $OPERATOR
+	hold "RBAC: nor write faults" may_not patch faults.archaic-ebpf.io -n $NS --as $OPERATOR
+	hold "RBAC: nor restart what is elsewhere" may_not delete pods -n kube-system --as $OPERATOR
+	hold "RBAC: the detector may have a token looked at" may create tokenreviews.authentication.k8s.io --as $DETECTOR
+	hold "RBAC: and nothing else" may_not list pods -n $NS --as $DETECTOR
 	hold "db has no token of the API's" no_token
 	hold "RBAC: a denial is one in earnest too" denied
 }
@@ -121,39 +132,72 @@ denied() { ! k --as $AGENT delete pod neighbour; }
 
 refusals() {
 	local what
-	hold "a fault over the schema's limit is refused" refused bad '"service":"db","type":"loss","percent":101,"durationSeconds":60'
-	hold "one without an end is refused" refused bad '"service":"db","type":"loss","percent":100'
+	hold "a fault over the schema's limit is refused" refused bad '"service":"db-service","type":"loss","percent":101,"durationSeconds":60'
+	hold "one without an end is refused" refused bad '"service":"db-service","type":"loss","percent":100'
 	hold "one on 'self' is refused" refused bad '"service":"self","type":"loss","percent":100,"durationSeconds":60'
-	what=$(fault odd '"service":"db","type":"earthquake","durationSeconds":60')
+	what=$(fault odd '"service":"db-service","type":"earthquake","durationSeconds":60')
 	k apply -f - <<<"$what" >/dev/null
 	soon 15 "an unknown type is refused by the agent, in the status" state_is odd refused
 	printf '          %s\n' "$(k get fault odd -o 'jsonpath={.status.says}')"
 	k delete fault odd >/dev/null
 }
 
-# The agent finds db by itself, or is told of its cgroup.
-watched() {
-	local pid
-	if on_agent services db >/dev/null 2>&1; then
-		passed "the agent had found db by itself"
-		return
-	fi
-	pid=$(process_in "$(pod_of db)" db)
-	hold "db's cgroup is attached by its path" on_agent attach db --cgroup "$(sed -n 's/^0:://p' "/proc/$pid/cgroup")"
+# ---- agents, detector, operators
+
+detector() { k exec deployment/anomaly-detector -- /usr/bin/archaic-ebpf "$@"; }
+
+knows() { detector services "$1"; }
+
+# http PATH PORT SERVICE [CURL OPTION…]: the status of a call from node 1
+http() {
+	local path=$1 port=$2 service=$3
+	shift 3
+	"$CLUSTER" enter 1 curl -s -o /dev/null -m 5 -w '%{http_code}' "$@" "http://$(address "$service"):$port$path" || :
 }
 
+merged() {
+	local name
+	for name in auth-service db-service product-service payment-service; do
+		soon 30 "the detector knows $name, from the agent of its node" knows $name
+	done
+	detector services | sed 's/^/          /'
+	hold "the detector takes no sample without a token" test "$(http /v1/samples 8006 anomaly-detector -X POST -d '{}')" = 401
+	hold "nor with that of another service account" test "$(http /v1/samples 8006 anomaly-detector -X POST -d '{}' \
+		-H "Authorization: Bearer $(k create token default)")" = 401
+}
+
+holder() { k get lease ai-operator -o 'jsonpath={.spec.holderIdentity}'; }
+held() { [ -n "$(holder)" ]; }
+changed_hands() { [ -n "$(holder)" ] && [ "$(holder)" != "$1" ]; }
+acting() { k logs "$1" | grep -c 'this operator acts from here on' || :; }
+
+lease() {
+	local first pod nr=0
+	soon 30 "one operator holds the Lease" held
+	first=$(holder)
+	for pod in $(k get pod -l app.kubernetes.io/name=ai-operator -o name); do
+		[ "$(acting "$pod")" = 0 ] || nr=$((nr + 1))
+	done
+	hold "of two operators one acts" test $nr = 1
+	kill -KILL "$(process_in "${first%%.*}" operator)"
+	soon 60 "it is killed: the Lease changes hands" changed_hands "$first"
+}
+
+# Found with no configuration, and named by what runs them: the run time knows no labels.
+watched() { soon 30 "the agent has found db-service by itself" on_agent services db-service; }
+
 faults() {
-	fault silence '"service":"db","type":"loss","percent":100,"durationSeconds":120' | k apply -f - >/dev/null
+	fault silence '"service":"db-service","type":"loss","percent":100,"durationSeconds":120' | k apply -f - >/dev/null
 	soon 20 "Fault armed by the agent on db's node" state_is silence armed
 	k get faults | sed 's/^/          /'
 	soon 10 "db is hurt" silent "$db/products"
 	hold "its neighbour of the same image, on the same node, is not" answers "$neighbour/products"
-	hold "a fault that is armed cannot be changed" refused silence '"service":"db","type":"loss","percent":50,"durationSeconds":120'
+	hold "a fault that is armed cannot be changed" refused silence '"service":"db-service","type":"loss","percent":50,"durationSeconds":120'
 	k delete fault silence --wait=false >/dev/null
 	soon 10 "deleted: db answers again" answers "$db/products"
 	soon 10 "and the object is gone" gone silence
 
-	fault short '"service":"db","type":"loss","percent":100,"durationSeconds":3' | k apply -f - >/dev/null
+	fault short '"service":"db-service","type":"loss","percent":100,"durationSeconds":3' | k apply -f - >/dev/null
 	soon 20 "a fault of 3 s ends by itself, and says so" state_is short expired
 	hold "db answers" answers "$db/products"
 	k delete fault short >/dev/null
@@ -162,7 +206,7 @@ faults() {
 # SIGKILL, with a fault armed: the kernel lets go, and the object learns of it.
 death() {
 	local pid links
-	fault orphan '"service":"db","type":"loss","percent":100,"durationSeconds":120' | k apply -f - >/dev/null
+	fault orphan '"service":"db-service","type":"loss","percent":100,"durationSeconds":120' | k apply -f - >/dev/null
 	soon 20 "armed again" state_is orphan armed
 	soon 10 "db is hurt" silent "$db/products"
 	pid=$(process_in "$agent" agent)
@@ -179,6 +223,45 @@ death() {
 
 none_armed() { on_agent faults --json | jq -e '.items | length == 0'; }
 
+# ---- every fault, and the way from one to its repair
+
+first_incident() { detector incidents --json | jq -e '.items | length > 0'; }
+names_db() { detector incidents --json | jq -e '[.items[].root_cause.service] | index("db-service") != null'; }
+repaired() { k exec "$(acting_pod)" -- /usr/bin/archaic-ebpf incidents --json | jq -e '[.items[].state] | index("repaired") != null'; }
+acting_pod() { printf '%s' "$(holder | sed 's/\..*//')"; }
+disarmed() { [ "$(k get fault "$1" -o 'jsonpath={.status.state}')" = reset ]; }
+
+demo() {
+	local name
+	hold "the overlay demo is applied" "$CLUSTER" kubectl apply -k "$HERE/demo"
+	k set env deployment/ai-operator ARCHAIC_MODE=auto-safe >/dev/null
+	for name in daemonset/archaic-agent deployment/ai-operator deployment/auth-service deployment/db-service \
+		deployment/product-service deployment/payment-service; do
+		soon 90 "$name is ready again" k rollout status --timeout=90s $name
+	done
+	agent=$(agent_on "$(k get pod "$(pod_of db)" -o 'jsonpath={.spec.nodeName}')")
+	capabilities 000000c000281024
+}
+
+story() {
+	local onset
+	soon 60 "an operator holds the Lease again" held
+	"$CLUSTER" enter 1 env AUTH_SERVICE_URL="http://$(address auth-service):8001" DB_SERVICE_URL="$db" \
+		PRODUCT_SERVICE_URL="http://$(address product-service):8003" \
+		PAYMENT_SERVICE_URL="http://$(address payment-service):8004" \
+		"$BIN/archaic-load" run steady --users 4 --rate 20 --duration 150s >"$work/load.log" 2>&1 &
+	sleep 20
+	onset=$(date +%s.%N)
+	fault broken '"service":"db-service","type":"error","durationSeconds":120' | k apply -f - >/dev/null
+	soon 20 "errors of db are armed" state_is broken armed
+	soon 60 "anomaly: an incident is opened" first_incident
+	soon 60 "diagnosis: the detector names db" names_db
+	soon 60 "repair: the operator has the fault reset" disarmed broken
+	soon 60 "and verified: the incident is repaired" repaired
+	printf '          %.1f s from onset to the end of it\n' "$(awk -v a="$onset" -v b="$(date +%s.%N)" 'BEGIN { print b - a }')"
+	k delete fault broken --wait=false >/dev/null
+}
+
 trap finish EXIT
 "$CLUSTER" up 2
 deploy
@@ -186,9 +269,13 @@ db=http://$(address db-service):8002
 neighbour=http://$(k get pod neighbour -o 'jsonpath={.status.podIP}'):8002
 agent=$(agent_on "$(k get pod "$(pod_of db)" -o 'jsonpath={.spec.nodeName}')")
 load
-capabilities
+capabilities 000000c000081004
 rights
-refusals
 watched
+merged
+lease
+refusals
 faults
 death
+demo
+story
