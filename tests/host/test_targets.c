@@ -28,179 +28,28 @@
 #include "discover/targets.h"
 #include "fault/fault.h"
 #include "kernel/cgroup.h"
-#include "kernel/fault_spawn.h"
 #include "kernel/netfilter.h"
 #include "kernel/netns.h"
 #include "kernel/observer.h"
 #include "tests/lib/httpd.h"
 #include "tests/lib/netns.h"
+#include "tests/lib/played.h"
 
-#define PORT 8080
 #define WAIT_NS (10 * NSEC_PER_SEC)
-#define SANDBOX "5a00000000000000000000000000000000000000000000000000000000000000"
-
-struct container {
-	char id[SERVICE_CONTAINER_MAX];
-	char cgroup[256]; /* folder */
-	char address[16];
-	pid_t pid;
-	int to_child;
-};
-
-static char dir[] = "/var/tmp/archaic-targets-XXXXXX", cgroup_root_path[PATH_MAX], parent[128];
-static pid_t shim;
-static unsigned made;
-
-/* ---- the machine that is played */
-
-static void ip_says(const char *const *words)
-{
-	const char *argv[24] = { 0 };
-	char path[FAULT_SPAWN_PATH_MAX];
-	struct buf out;
-
-	assert_true(fault_spawn_find("ip", path));
-	argv[0] = path;
-	for (size_t i = 0; words[i]; i++)
-		argv[i + 1] = words[i];
-	buf_init(&out, 4096);
-	int status = fault_spawn(argv, WAIT_NS, &out);
-	if (status)
-		print_error("ip %s %s: %s\n", words[0], words[1], buf_str(&out));
-	buf_release(&out);
-	assert_int_equal(status, 0);
-}
-
-#define IP(...) ip_says((const char *const[]){ __VA_ARGS__, NULL })
-
-static void write_file(const char *folder, const char *name, const char *text)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	CLEANUP(fclosep) FILE *f = fopen(path, "we");
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-}
-
-static _Noreturn void live(const struct container *c, int from, int to, const char *address)
-{
-	struct httpd h;
-	char go, with_mask[32];
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	write_file(c->cgroup, "cgroup.procs", "0");
-	if (netns_enter() || write(to, "n", 1) != 1 || read(from, &go, 1) != 1)
-		_exit(1);
-	snprintf(with_mask, sizeof(with_mask), "%s/24", address);
-	IP("address", "add", with_mask, "dev", "eth0");
-	IP("link", "set", "eth0", "up");
-	if (httpd_start(&h, PORT, false) || write(to, "s", 1) != 1)
-		_exit(2);
-	pause();
-	_exit(0);
-}
-
-static void bundle(const struct container *c, const char *pod, const char *image)
-{
-	char folder[256], text[1024];
-
-	snprintf(folder, sizeof(folder), "%s/bundles/%s", dir, c->id);
-	assert_int_equal(mkdir(folder, 0700), 0);
-	snprintf(
-		text, sizeof(text),
-		"{\"ociVersion\":\"1.0.2\",\"annotations\":{\"io.kubernetes.cri.container-type\":\"container\","
-		"\"io.kubernetes.cri.container-name\":\"%s\",\"io.kubernetes.cri.sandbox-name\":\"%s\","
-		"\"io.kubernetes.cri.sandbox-namespace\":\"shop\"}}",
-		image, pod);
-	write_file(folder, "config.json", text);
-	snprintf(text, sizeof(text), "%d", c->pid);
-	write_file(folder, "init.pid", text);
-}
-
-static void container_start(struct container *c, const char *pod)
-{
-	int down[2], up[2];
-	char word, here[16], there[16], pid[16], gateway[20];
-	unsigned n = ++made;
-
-	snprintf(c->id, sizeof(c->id), "c0%062x", n);
-	snprintf(c->address, sizeof(c->address), "10.77.%u.2", n);
-	snprintf(c->cgroup, sizeof(c->cgroup), "%.100s%.60s/%s", cgroup_root_path, parent, c->id);
-	assert_int_equal(mkdir(c->cgroup, 0755), 0);
-	assert_int_equal(pipe2(down, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
-	c->pid = fork();
-	assert_true(c->pid >= 0);
-	if (c->pid == 0) {
-		close(down[1]);
-		live(c, down[0], up[1], c->address);
-	}
-	close(down[0]);
-	close(up[1]);
-	c->to_child = down[1];
-	assert_int_equal(read(up[0], &word, 1), 1);
-	snprintf(here, sizeof(here), "host%u", n);
-	snprintf(there, sizeof(there), "peer%u", n);
-	snprintf(pid, sizeof(pid), "%d", c->pid);
-	snprintf(gateway, sizeof(gateway), "10.77.%u.1/24", n);
-	IP("link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", pid);
-	IP("address", "add", gateway, "dev", here);
-	IP("link", "set", here, "up");
-	assert_int_equal(write(c->to_child, "g", 1), 1);
-	assert_int_equal(read(up[0], &word, 1), 1);
-	close(up[0]);
-	bundle(c, pod, "db");
-}
-
-static void container_end(struct container *c)
-{
-	if (!c->pid)
-		return;
-	close(c->to_child);
-	/* Its server ends with it. */
-	kill(c->pid, SIGKILL);
-	assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
-	c->pid = 0;
-	for (int i = 0; rmdir(c->cgroup) < 0 && i < 200; i++)
-		usleep(10000); /* the kernel takes its time with the last process of a cgroup */
-	assert_int_equal(access(c->cgroup, F_OK), -1);
-}
-
-/* ---- the client, on our side of the veth pair */
-
-struct answer {
-	int status;
-	uint64_t ns;
-};
-
-static struct answer ask(const struct container *c)
-{
-	static const char request[] = "GET /200/5 HTTP/1.1\r\nHost: x\r\n\r\n";
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(PORT) };
-	const struct timeval patience = { .tv_sec = 5 };
-	struct answer got = { 0 };
-	char text[512];
-
-	assert_int_equal(inet_pton(AF_INET, c->address, &a.sin_addr), 1);
-	CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return got;
-	uint64_t begin = clock_mono_ns();
-	assert_int_equal(write(fd, request, sizeof(request) - 1), sizeof(request) - 1);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	got.ns = clock_mono_ns() - begin;
-	if (n > 0) {
-		text[n] = '\0';
-		sscanf(text, "HTTP/1.1 %d", &got.status);
-	}
-	return got;
-}
 
 /* ---- set-up */
 
-static const struct service *service_of(const struct registry *r, const struct container *c)
+static bool open_once(void)
+{
+	static bool tried, open;
+
+	if (!tried)
+		open = played_open("test_targets");
+	tried = true;
+	return open;
+}
+
+static const struct service *service_of(const struct registry *r, const struct played *c)
 {
 	return registry_by_container(r, c->id);
 }
@@ -220,8 +69,8 @@ static struct registry *fresh(struct targets *t, bool discover)
 	const struct registry_options o = {
 		.discover = discover,
 		.grace_ns = 30 * NSEC_PER_SEC,
-		.targets = { .ctx = t, .describe = describe, .find = find },
-		.below = parent,
+		.targets = { .ctx = t, .describe = t ? describe : NULL, .find = t ? find : NULL },
+		.below = played_parent(),
 	};
 	struct registry *r = NULL;
 
@@ -242,7 +91,7 @@ static struct faults *injector(void)
 	struct faults *f = NULL;
 
 	faults_config_default(&c);
-	snprintf(c.run_dir, sizeof(c.run_dir), "%s/run", dir);
+	snprintf(c.run_dir, sizeof(c.run_dir), "%s/run", played_dir());
 	assert_int_equal(faults_new(&c, &f), 0);
 	return f;
 }
@@ -273,19 +122,19 @@ static void tell(void *ctx, const struct service *s, bool gone)
 static void test_targets_two_pods_are_two_services(void **state)
 {
 	(void)state;
-	struct container a = { 0 }, b = { 0 };
+	struct played a = { 0 }, b = { 0 };
 	CLEANUP(targets_freep) struct targets *t = NULL;
 	struct service s;
 	struct problem p = { 0 };
 	struct target_selector sel;
 
-	if (shim <= 0)
+	if (!open_once())
 		skip();
 
 	assert_int_equal(targets_new("", &t), 0);
 	CLEANUP(registry_freep) struct registry *r = fresh(t, true);
-	container_start(&a, "db-7d4b9c6f5-x2x4z");
-	container_start(&b, "db-7d4b9c6f5-kk8w9");
+	played_start(&a, "db-7d4b9c6f5-x2x4z");
+	played_start(&b, "db-7d4b9c6f5-kk8w9");
 	look(t, r, 1);
 	const struct service *sa = service_of(r, &a), *sb = service_of(r, &b);
 	assert_non_null(sa);
@@ -299,12 +148,12 @@ static void test_targets_two_pods_are_two_services(void **state)
 	assert_string_equal(sa->namespace, "shop");
 	assert_string_equal(sa->pod, "db-7d4b9c6f5-x2x4z");
 	assert_int_equal(sa->nr_ports, 1);
-	assert_int_equal(sa->ports[0], PORT);
+	assert_int_equal(sa->ports[0], PLAYED_PORT);
 	assert_int_not_equal(sa->netns_ino, netns_ino());
 	assert_int_not_equal(sa->netns_ino, sb->netns_ino);
 	assert_ptr_equal(registry_by_pid(r, a.pid), sa);
 	/* Ports of other namespaces are not ours. */
-	assert_null(registry_by_port(r, PORT));
+	assert_null(registry_by_port(r, PLAYED_PORT));
 
 	/* Attached by its id it is the same service, under its name. */
 	uint32_t id = sa->id;
@@ -324,31 +173,31 @@ static void test_targets_two_pods_are_two_services(void **state)
 	assert_int_equal(target_selector_parse(TARGET_CONTAINER, "nobody", &sel, &p), 0);
 	assert_int_equal(registry_attach(r, &by_id, 2, &s, &p), -ENOENT);
 	assert_int_equal(p.status, 404);
-	container_end(&a);
-	container_end(&b);
+	played_end(&a);
+	played_end(&b);
 }
 
 static void test_targets_one_is_hurt_and_its_neighbour_is_not(void **state)
 {
 	(void)state;
-	struct container a = { 0 }, b = { 0 };
+	struct played a = { 0 }, b = { 0 };
 	CLEANUP(targets_freep) struct targets *t = NULL;
 	struct problem p = { 0 };
 
-	if (shim <= 0)
+	if (!open_once())
 		skip();
 
 	assert_int_equal(targets_new("", &t), 0);
 	CLEANUP(registry_freep) struct registry *r = fresh(t, true);
 	CLEANUP(faults_freep) struct faults *f = injector();
-	container_start(&a, "db-7d4b9c6f5-x2x4z");
-	container_start(&b, "db-7d4b9c6f5-kk8w9");
+	played_start(&a, "db-7d4b9c6f5-x2x4z");
+	played_start(&b, "db-7d4b9c6f5-kk8w9");
 	look(t, r, 1);
 	const struct service *s = service_of(r, &a);
 	assert_non_null(s);
 
 	struct fault late = arm(f, s, "{\"type\":\"timeout\",\"delay_ms\":400,\"service\":\"x\"}");
-	struct answer hurt = ask(&a), well = ask(&b);
+	struct played_answer hurt = played_ask(&a), well = played_ask(&b);
 	print_message("timeout of 400 ms by %s: %.1f ms, its neighbour %.1f ms\n", late.backend,
 		      (double)hurt.ns / 1e6, (double)well.ns / 1e6);
 	assert_int_equal(hurt.status, 200);
@@ -358,15 +207,15 @@ static void test_targets_one_is_hurt_and_its_neighbour_is_not(void **state)
 	/* What was made for it stands in its own namespace, not in ours. */
 	assert_int_equal(netfilter_count(NULL), 0);
 	assert_int_equal(faults_disarm(f, late.id, NULL, &p), 0);
-	assert_true(ask(&a).ns < 200 * NSEC_PER_MSEC);
+	assert_true(played_ask(&a).ns < 200 * NSEC_PER_MSEC);
 
 	struct fault error = arm(f, s, "{\"type\":\"error\",\"status\":503,\"service\":\"x\"}");
-	assert_int_equal(ask(&a).status, 503);
-	assert_int_equal(ask(&b).status, 200);
+	assert_int_equal(played_ask(&a).status, 503);
+	assert_int_equal(played_ask(&b).status, 200);
 	assert_int_equal(faults_disarm(f, error.id, NULL, &p), 0);
-	assert_int_equal(ask(&a).status, 200);
-	container_end(&a);
-	container_end(&b);
+	assert_int_equal(played_ask(&a).status, 200);
+	played_end(&a);
+	played_end(&b);
 }
 
 static int count_rules(void *ctx)
@@ -378,17 +227,17 @@ static int count_rules(void *ctx)
 static void test_targets_nothing_stays_in_the_namespace(void **state)
 {
 	(void)state;
-	struct container a = { 0 };
+	struct played a = { 0 };
 	CLEANUP(targets_freep) struct targets *t = NULL;
 	int during = -1, after = -1;
 	char says[1024];
 
-	if (shim <= 0)
+	if (!open_once())
 		skip();
 
 	assert_int_equal(targets_new("", &t), 0);
 	CLEANUP(registry_freep) struct registry *r = fresh(t, true);
-	container_start(&a, "db-7d4b9c6f5-x2x4z");
+	played_start(&a, "db-7d4b9c6f5-x2x4z");
 	look(t, r, 1);
 	const struct service *s = service_of(r, &a);
 	assert_non_null(s);
@@ -412,26 +261,26 @@ static void test_targets_nothing_stays_in_the_namespace(void **state)
 	print_message("rules in its namespace after the kill: %d, and %d in the end\n", during,
 		      after);
 	assert_int_equal(after, 0);
-	snprintf(says, sizeof(says), "%s/run", dir);
+	snprintf(says, sizeof(says), "%s/run", played_dir());
 	assert_true(faults_recover(says, says, sizeof(says)) >= 0);
-	assert_true(ask(&a).ns < 200 * NSEC_PER_MSEC);
-	container_end(&a);
+	assert_true(played_ask(&a).ns < 200 * NSEC_PER_MSEC);
+	played_end(&a);
 }
 
 static void test_targets_a_successor_keeps_name_and_id(void **state)
 {
 	(void)state;
-	struct container a = { 0 }, next = { 0 };
+	struct played a = { 0 }, next = { 0 };
 	CLEANUP(targets_freep) struct targets *t = NULL;
 	struct fault got;
 
-	if (shim <= 0)
+	if (!open_once())
 		skip();
 
 	assert_int_equal(targets_new("", &t), 0);
 	CLEANUP(registry_freep) struct registry *r = fresh(t, true);
 	CLEANUP(faults_freep) struct faults *f = injector();
-	container_start(&a, "db-7d4b9c6f5-x2x4z");
+	played_start(&a, "db-7d4b9c6f5-x2x4z");
 	look(t, r, 1);
 	const struct service *s = service_of(r, &a);
 	assert_non_null(s);
@@ -442,7 +291,7 @@ static void test_targets_a_successor_keeps_name_and_id(void **state)
 		f, s,
 		"{\"type\":\"timeout\",\"delay_ms\":300,\"duration_s\":100,\"service\":\"x\",\"on_replace\":\"follow\"}");
 
-	container_end(&a);
+	played_end(&a);
 	look(t, r, 2 * NSEC_PER_SEC);
 	s = registry_by_id(r, id);
 	assert_non_null(s);
@@ -455,7 +304,7 @@ static void test_targets_a_successor_keeps_name_and_id(void **state)
 	assert_true(got.waiting);
 
 	/* Another pod of the same Deployment, later than any listener would be waited for. */
-	container_start(&next, "db-7d4b9c6f5-99qrt");
+	played_start(&next, "db-7d4b9c6f5-99qrt");
 	look(t, r, 20 * NSEC_PER_SEC);
 	s = service_of(r, &next);
 	assert_non_null(s);
@@ -470,10 +319,10 @@ static void test_targets_a_successor_keeps_name_and_id(void **state)
 	assert_int_equal(got.state, FAULT_ARMED);
 	assert_false(got.waiting);
 	assert_int_equal(got.ends_ns, goes_on.ends_ns);
-	struct answer hurt = ask(&next);
+	struct played_answer hurt = played_ask(&next);
 	assert_int_equal(hurt.status, 200);
 	assert_true(hurt.ns >= 295 * NSEC_PER_MSEC);
-	container_end(&next);
+	played_end(&next);
 }
 
 static const struct service_sample *sample_of(const struct tick *t, uint32_t id)
@@ -487,90 +336,120 @@ static const struct service_sample *sample_of(const struct tick *t, uint32_t id)
 static void test_targets_requests_in_a_namespace_are_counted(void **state)
 {
 	(void)state;
-	struct container a = { 0 }, b = { 0 };
+	struct played a = { 0 }, b = { 0 };
 	CLEANUP(targets_freep) struct targets *t = NULL;
 	const struct observer_options o = { 0 };
 	CLEANUP(observer_closep) struct observer *obs = NULL;
 	CLEANUP(tick_release) struct tick tick = { 0 };
 	struct problem p = { 0 };
 
-	if (shim <= 0)
+	if (!open_once())
 		skip();
 
 	assert_int_equal(targets_new("", &t), 0);
 	CLEANUP(registry_freep) struct registry *r = fresh(t, true);
 	assert_int_equal(observer_open(&o, &obs, &p), 0);
-	container_start(&a, "db-7d4b9c6f5-x2x4z");
-	container_start(&b, "db-7d4b9c6f5-kk8w9");
+	played_start(&a, "db-7d4b9c6f5-x2x4z");
+	played_start(&b, "db-7d4b9c6f5-kk8w9");
 	look(t, r, 1);
 	for (size_t i = 0; i < registry_count(r); i++)
 		assert_int_equal(observer_set_service(obs, registry_at(r, i)), 0);
 	for (int i = 0; i < 30; i++)
-		assert_int_equal(ask(&a).status, 200);
+		assert_int_equal(played_ask(&a).status, 200);
 	for (int i = 0; i < 7; i++)
-		assert_int_equal(ask(&b).status, 200);
+		assert_int_equal(played_ask(&b).status, 200);
 	assert_int_equal(observer_read(obs, clock_mono_ns(), r, &tick), 0);
 	assert_int_equal(sample_of(&tick, service_of(r, &a)->id)->requests, 30);
 	assert_int_equal(sample_of(&tick, service_of(r, &b)->id)->requests, 7);
-	container_end(&a);
-	container_end(&b);
+	played_end(&a);
+	played_end(&b);
 }
 
-/* ---- all of it */
-
-static int set_up(void **state)
+/* A unit: its cgroup goes with it and comes back under the same path. */
+static pid_t unit_start(const char *folder)
 {
-	char path[256];
-	int ready[2];
+	int up[2];
 	char word;
 
-	(void)state;
-	if (netns_enter() || cgroup_root(cgroup_root_path) || !mkdtemp(dir)) {
-		printf("SKIP test_targets: a network namespace, cgroup v2 and root are needed\n");
-		return 0;
-	}
-	snprintf(parent, sizeof(parent), "/archaic-targets-%d", getpid());
-	snprintf(path, sizeof(path), "%.100s%.60s", cgroup_root_path, parent);
-	if (mkdir(path, 0755) < 0)
-		return -1;
-	snprintf(path, sizeof(path), "%s/bundles", dir);
-	mkdir(path, 0700);
-	snprintf(path, sizeof(path), "%s/bundles/" SANDBOX, dir);
-	mkdir(path, 0700);
-	write_file(path, "config.json",
-		   "{\"annotations\":{\"io.kubernetes.cri.container-type\":\"sandbox\","
-		   "\"io.kubernetes.cri.sandbox-name\":\"db-7d4b9c6f5-x2x4z\"}}");
-	if (pipe2(ready, O_CLOEXEC) < 0)
-		return -1;
-	shim = fork();
-	if (shim == 0) {
+	assert_int_equal(mkdir(folder, 0755), 0);
+	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char path[512];
+		struct httpd h;
+
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, "containerd-shim");
-		if (chdir(path) < 0 || write(ready[1], "r", 1) != 1)
+		snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
+		FILE *f = fopen(path, "we");
+		if (!f || fputs("0", f) < 0 || fclose(f) || httpd_start(&h, 9090, false) ||
+		    write(up[1], "s", 1) != 1)
 			_exit(1);
 		pause();
 		_exit(0);
 	}
-	bool started = read(ready[0], &word, 1) == 1;
-	close(ready[0]);
-	close(ready[1]);
-	return started ? 0 : -1;
+	close(up[1]);
+	assert_int_equal(read(up[0], &word, 1), 1);
+	close(up[0]);
+	return pid;
 }
 
-static int tear_down(void **state)
+static void unit_end(const char *folder, pid_t pid)
 {
-	char path[256], rm[FAULT_SPAWN_PATH_MAX];
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	for (int i = 0; rmdir(folder) < 0 && i < 200; i++)
+		usleep(10000); /* the kernel takes its time with the last process of a cgroup */
+	assert_int_equal(access(folder, F_OK), -1);
+}
 
+static void test_targets_a_unit_keeps_name_and_id(void **state)
+{
 	(void)state;
-	if (shim > 0) {
-		kill(shim, SIGKILL);
-		waitpid(shim, NULL, 0);
-	}
-	snprintf(path, sizeof(path), "%.100s%.60s", cgroup_root_path, parent);
-	if (*parent && rmdir(path) < 0)
-		print_error("%s stays: %s\n", path, strerror(errno));
-	if (fault_spawn_find("rm", rm))
-		fault_spawn((const char *const[]){ rm, "-r", dir, NULL }, WAIT_NS, NULL);
+	char root[PATH_MAX], folder[300], unit[64];
+	struct problem p = { 0 };
+	struct target_selector sel;
+	struct service s;
+
+	if (!open_once())
+		skip();
+	CLEANUP(registry_freep) struct registry *r = fresh(NULL, true);
+	assert_int_equal(cgroup_root(root), 0);
+	snprintf(unit, sizeof(unit), "archaic-shop-%d.service", getpid());
+	snprintf(folder, sizeof(folder), "%.100s%.60s/%.60s", root, played_parent(), unit);
+	pid_t pid = unit_start(folder);
+	assert_int_equal(registry_scan(r, 1), 0);
+	unit[strlen(unit) - strlen(".service")] = '\0';
+	const struct service *found = registry_by_name(r, unit);
+	assert_non_null(found);
+	assert_int_equal(found->source, SERVICE_BY_UNIT);
+	assert_int_equal(found->ports[0], 9090);
+	uint32_t id = found->id, instance = found->instance;
+	assert_int_equal(target_selector_parse(TARGET_UNIT, unit, &sel, &p), 0);
+	const struct registry_attach a = { .target = &sel };
+	assert_int_equal(registry_attach(r, &a, 2, &s, &p), 0);
+	assert_int_equal(s.id, id);
+	assert_string_equal(s.name, unit);
+
+	unit_end(folder, pid);
+	assert_int_equal(registry_scan(r, 3), 0);
+	assert_int_equal(registry_by_id(r, id)->nr_pids, 0);
+	pid = unit_start(folder);
+	assert_int_equal(registry_scan(r, 100 * NSEC_PER_SEC), 0);
+	found = registry_by_id(r, id);
+	assert_int_equal(found->pids[0], pid);
+	assert_true(found->instance > instance);
+	assert_int_equal(registry_count(r), 1);
+	unit_end(folder, pid);
+
+	assert_int_equal(target_selector_parse(TARGET_UNIT, "archaic-nobody", &sel, &p), 0);
+	assert_int_equal(registry_attach(r, &a, 2, &s, &p), -ENOENT);
+}
+
+static int close_all(void **state)
+{
+	(void)state;
+	played_close();
 	return 0;
 }
 
@@ -581,8 +460,9 @@ int main(void)
 		cmocka_unit_test(test_targets_one_is_hurt_and_its_neighbour_is_not),
 		cmocka_unit_test(test_targets_nothing_stays_in_the_namespace),
 		cmocka_unit_test(test_targets_a_successor_keeps_name_and_id),
+		cmocka_unit_test(test_targets_a_unit_keeps_name_and_id),
 		cmocka_unit_test(test_targets_requests_in_a_namespace_are_counted),
 	};
 
-	return cmocka_run_group_tests_name("targets", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("targets", tests, NULL, close_all);
 }
