@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "fault/fault.h"
+#include "kernel/netns.h"
 #include "kernel/observer.h"
 #include "kernel/probe.h"
 
@@ -162,6 +163,17 @@ static void add_fault(cJSON *items, const cJSON *type)
 	    allowed ? advice : "Name it in types in [faults], and start the daemon again.");
 }
 
+static void look_at_namespaces(cJSON *items)
+{
+	bool can = netns_can_enter();
+
+	add(items, "machine", "network namespaces", can, NULL,
+	    can ? "Faults reach into the network namespaces of containers." :
+		  "No network namespace may be entered: containers are found and measured, and cpu, crash and loss hurt "
+		  "them; timeout, error and bad_data are refused where a container has its own.",
+	    can ? NULL : "Give the daemon CAP_SYS_ADMIN, if containers are to be hurt so.");
+}
+
 static void look_at_faults(cJSON *items, const struct faults_config *faults)
 {
 	CLEANUP(json_freep) cJSON *types = faults_types_json(faults);
@@ -183,6 +195,7 @@ int doctor_report(const struct observer_can *can, const char *lack,
 	look_at_kernel(items);
 	look_at_cgroups(items);
 	look_at_metrics(items, can, lack);
+	look_at_namespaces(items);
 	look_at_faults(items, faults);
 	look_for_conflicts(items);
 	if (model)
