@@ -177,22 +177,26 @@ static void need_runner(const char *test)
 	}
 }
 
-/* Whatever the machine is doing, what the journey does is right; how long it takes is not asked here. */
-static void check_result(const cJSON *j)
+/*
+ * Whatever the machine is doing, what the journey does is right; how long it takes is not asked here. @crowd: a
+ * hundred users at once are more than the services' password hashes can take: some may be refused.
+ */
+static void check_result(const cJSON *j, bool crowd)
 {
 	static const char *const steps[] = { "signed up",     "logged in",     "products listed",
 					     "added to cart", "cart shows it", "checked out" };
 	const cJSON *c;
 
 	assert_int_equal((int)json_num(j, "exceptions", -1), 0);
-	assert_int_equal((int)json_num(j, "errors", -1), 0);
+	if (!crowd)
+		assert_int_equal((int)json_num(j, "errors", -1), 0);
 	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(j, "checks")), ARRAY_SIZE(steps));
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		bool found = false;
 
 		cJSON_ArrayForEach(c, cJSON_GetObjectItem(j, "checks"))
 			found |= !strcmp(json_str(c, "name"), steps[i]) &&
-				json_num(c, "ok", 0) > 0 && json_num(c, "fails", 1) == 0;
+				json_num(c, "ok", 0) > 0 && (crowd || json_num(c, "fails", 1) == 0);
 		if (!found)
 			fail_msg("%s: %s", steps[i], out);
 	}
@@ -200,12 +204,12 @@ static void check_result(const cJSON *j)
 
 static void test_k6_scripts_walk_the_journey(void **state)
 {
-	const char *env[] = { "SQUEEZE_S=4", NULL };
+	static const char *const env[] = { "SQUEEZE_S=4", NULL };
+	static const int users[NR_SCRIPTS] = { 10, 50, 5, 100 };
 
 	(void)state;
 	need_runner("test_k6_scripts_walk_the_journey");
-	/* The small two: a hundred threads of Node are no measure of anything. */
-	for (int i = 0; i < NR_SCRIPTS; i += 2) {
+	for (int i = 0; i < NR_SCRIPTS; i++) {
 		int status = run_script(scripts[i], env);
 
 		if (status != 0 && status != 99)
@@ -213,24 +217,9 @@ static void test_k6_scripts_walk_the_journey(void **state)
 		if (*k6)
 			continue; /* k6's own summary has said what its checks are */
 		CLEANUP(json_freep) cJSON *j = object_in(out);
-		check_result(j);
-		assert_int_equal((int)json_num(j, "vus_max", 0), i ? 5 : 10);
+		check_result(j, users[i] > 10);
+		assert_int_equal((int)json_num(j, "vus_max", 0), users[i]);
 		assert_non_null(strstr(out, "this is not k6"));
-	}
-}
-
-static void test_k6_scripts_all_load(void **state)
-{
-	const char *env[] = { "SQUEEZE_S=0.2", NULL };
-
-	(void)state;
-	need_runner("test_k6_scripts_all_load");
-	for (int i = 1; i < NR_SCRIPTS; i += 2) {
-		int status = run_script(scripts[i], env);
-
-		/* Too short a run crosses thresholds; a script that does not load, or throws, is 107. */
-		if (status != 0 && status != 99)
-			fail_msg("%s ends with %d: %s", scripts[i], status, out);
 	}
 }
 
@@ -268,7 +257,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_k6_scripts_have_the_right_types),
 		cmocka_unit_test(test_k6_scripts_walk_the_journey),
-		cmocka_unit_test(test_k6_scripts_all_load),
 		cmocka_unit_test(test_k6_scripts_arm_and_reset),
 	};
 
