@@ -96,10 +96,11 @@ struct config {
 		uint64_t slow_ns;        /* requests from here on enter the ring of requests */
 		uint32_t sample_every;   /* one request in so many enters the ring; 0: none */
 		bool discover;           /* find listening sockets by itself */
-		char docker_socket[CONFIG_PATH_MAX];    /* "": do not ask Docker */
-		char containers_below[CONFIG_PATH_MAX]; /* containers below this cgroup are found; "": all that hang on our network */
-		char namespace[64];      /* service_namespace of all services; "": none */
-		bool program_stats;      /* let the kernel time our programs */
+		char docker_socket[CONFIG_PATH_MAX]; /* "": do not ask Docker */
+		char containers_below
+			[CONFIG_PATH_MAX]; /* containers below this cgroup are found; "": all that hang on our network */
+		char namespace[64]; /* service_namespace of all services; "": none */
+		bool program_stats; /* let the kernel time our programs */
 	} observe;
 	struct {
 		uint32_t baseline; /* samples per service */
@@ -126,8 +127,9 @@ struct config {
 		uint64_t settle_ns;         /* after an action, before verification looks */
 		struct config_list protect; /* services that are never acted on; key "protected" */
 		char kill_switch[CONFIG_PATH_MAX]; /* while it exists, nothing is acted on; "": none */
-		char kubernetes[CONFIG_TEXT_MAX]; /* "": none; "account": the pod's service account; else a kubeconfig */
-		char docker[CONFIG_PATH_MAX];     /* socket; "": none */
+		char kubernetes
+			[CONFIG_TEXT_MAX]; /* "": none; "account": the pod's service account; else a kubeconfig */
+		char docker[CONFIG_PATH_MAX]; /* socket; "": none */
 		bool systemd;
 	} remediate;
 	struct {

@@ -12,7 +12,8 @@ static bool is_act(const struct exchange *x)
 	const char *dry_run = exchange_query(x, "dry_run");
 
 	return x->route && strcmp(x->route->method, "GET") != 0 && x->route->body != BODY_FORM &&
-		!strstr(x->route->path, "/analyze") && !strstr(x->route->path, "/samples") && !(dry_run && !strcmp(dry_run, "true"));
+		!strstr(x->route->path, "/analyze") && !strstr(x->route->path, "/samples") &&
+		!(dry_run && !strcmp(dry_run, "true"));
 }
 
 /* What the answer says of itself: a fault's sentence, or how many were ended. */

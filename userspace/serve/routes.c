@@ -98,7 +98,8 @@ static const struct route routes[] = {
 
 	{ "GET", "/v1/services", SOCKET | DETECTOR | PAGES, .handler = route_services },
 	{ "POST", "/v1/services", SOCKET, BODY_JSON,
-	  .fields = LIST("name", "port", "pid", "cgroup", "container", "pod", "unit", "supervised"), .handler = route_attach },
+	  .fields = LIST("name", "port", "pid", "cgroup", "container", "pod", "unit", "supervised"),
+	  .handler = route_attach },
 	{ "GET", "/v1/services/{name}", SOCKET | DETECTOR | PAGES, .handler = route_service },
 	{ "DELETE", "/v1/services/{name}", SOCKET, .handler = route_detach },
 	{ "POST", "/v1/services/{name}/accept", SOCKET, .handler = route_accept },
