@@ -343,9 +343,15 @@ test-cluster: all ## deploy to a real Kubernetes of two nodes, built here once, 
 	$(Q)tools/cluster/build.sh
 	$(Q)tests/cluster/run.sh
 
-.PHONY: test-deb
+.PHONY: test-deb test-systemd
 test-deb: deb ## install, try, remove and purge the package in a clean Debian folder (debootstrap; root)
 	$(Q)tests/deb/run.sh $(DEB)
+# The same programs under a lower version, to be upgraded from.
+OLDER = $(B)/deb/archaic-ebpf_$(VERSION)~0_$(shell dpkg --print-architecture).deb
+test-systemd: deb ## the package under a real systemd, in a container and in QEMU (KERNEL="here 6.1 6.12"; root)
+	$(Q)ARCHAIC_BUILD=$(B) VERSION=$(VERSION) DEB_VERSION=$(VERSION)~0 tools/deploy/deb.sh --no-lintian
+	$(Q)for k in $(if $(filter file,$(origin KERNEL)),here 6.1 6.12,$(KERNEL)); do \
+		tests/systemd/run.sh $$k $(OLDER) $(DEB) || exit 1; done
 
 clean: ## remove build/
 	rm -rf build

@@ -37,7 +37,7 @@ vm="$test qemu-system-x86 busybox-static cpio xz-utils dpkg kmod"
 browser="$test chromium fonts-dejavu-core"
 bench="$test wrk nghttp2-client"
 docker="$test debootstrap"
-deb="$build debhelper debootstrap dpkg-dev lintian"
+deb="$build debhelper debootstrap dpkg-dev lintian python3 systemd-container"
 
 list=no
 if [ "${1:-}" = --list ]; then

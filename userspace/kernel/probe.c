@@ -56,6 +56,15 @@ static const char *try_tcx(void)
 	return tc_tcx_available(fd) ? NULL : "tcx links need Linux 6.6";
 }
 
+/* Debian's kernels know a 3, which Linux has not: perf events are then CAP_SYS_ADMIN's, whatever CAP_PERFMON says. */
+static bool perf_is_kept(void)
+{
+	char level[16] = "";
+
+	CLEANUP(fclosep) FILE *f = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
+	return f && fgets(level, sizeof(level), f) && strtol(level, NULL, 10) > 2;
+}
+
 static const char *try_perf(void)
 {
 	struct perf_event_attr attr = {
@@ -69,6 +78,8 @@ static const char *try_perf(void)
 		(int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	CLEANUP(closep) int prog = tiny_program(BPF_PROG_TYPE_PERF_EVENT, 0);
 
+	if (fd < 0 && perf_is_kept())
+		return "this kernel keeps perf events to CAP_SYS_ADMIN (kernel.perf_event_paranoid is over 2)";
 	if (fd < 0)
 		return "perf_event_open is refused (kernel.perf_event_paranoid, or no perf events in this kernel)";
 	return prog < 0 ? "this kernel, or our rights, allow no perf_event programs" : NULL;
@@ -221,7 +232,8 @@ void probe_run(struct probe *ret)
 							   "this kernel has no clsact qdisc (sch_ingress)",
 			  "modprobe sch_ingress and cls_bpf, or a kernel with CONFIG_NET_SCH_INGRESS." },
 			{ "perf_event", try_perf(),
-			  "Run as root, on a kernel with CONFIG_PERF_EVENTS; in a container with CAP_PERFMON." },
+			  "Run as root, on a kernel with CONFIG_PERF_EVENTS; in a container or a unit with CAP_PERFMON, and on "
+			  "Debian's kernels sysctl kernel.perf_event_paranoid=2." },
 			{ "pidfd", try_pidfd(), "Linux 5.3 or newer." },
 		},
 		.cgroup_match = netfilter_cgroup_match(),
