@@ -341,6 +341,7 @@ test-docker: all ## follow the README's section "Docker" with images built here 
 .PHONY: test-cluster
 test-cluster: all ## deploy to a real Kubernetes of two nodes, built here once, and see it act (half an hour, then 2 minutes; root)
 	$(Q)tools/cluster/build.sh
+	$(Q)tests/cluster/api.sh
 	$(Q)tests/cluster/run.sh
 
 .PHONY: test-deb test-systemd

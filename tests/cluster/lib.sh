@@ -64,3 +64,14 @@ state_is() { [ "$(k get fault "$1" -o 'jsonpath={.status.state}')" = "$2" ]; }
 gone() { ! k get fault "$1"; }
 
 refused() { ! fault "$1" "$2" | k apply -f -; }
+
+# address SERVICE: its cluster IP; of a headless one its pod's
+address() {
+	local ip
+	ip=$(k get service "$1" -o 'jsonpath={.spec.clusterIP}')
+	[ "$ip" != None ] || ip=$(k get endpoints "$1" -o 'jsonpath={.subsets[0].addresses[0].ip}' 2>/dev/null)
+	echo "$ip"
+}
+
+# A new pod of db's has another address.
+address_db() { db=http://$(address db-service):8002; }

@@ -7,10 +7,11 @@ set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 case ${1:-} in
 -h | --help)
-	echo "usage: tests/cluster/run.sh      (make test-cluster)"
+	echo "usage: tests/cluster/run.sh [story]      (make test-cluster)"
 	exit 0
 	;;
-?*) exit 2 ;;
+story | '') ;;
+*) exit 2 ;;
 esac
 work=$(mktemp -d)
 # shellcheck source=tests/cluster/lib.sh
@@ -40,7 +41,6 @@ last_words() {
 	} >"$ROOT/build/cluster-last.log" 2>&1
 }
 
-address() { k get service "$1" -o 'jsonpath={.spec.clusterIP}'; }
 
 # get URL: its status, from inside node 1; 000 without an answer within 2 s
 get() { "$CLUSTER" enter 1 curl -s -o /dev/null -m 2 -w '%{http_code}' "$1" || :; }
@@ -234,38 +234,76 @@ disarmed() { [ "$(k get fault "$1" -o 'jsonpath={.status.state}')" = reset ]; }
 demo() {
 	local name
 	hold "the overlay demo is applied" "$CLUSTER" kubectl apply -k "$HERE/demo"
-	k set env deployment/ai-operator ARCHAIC_MODE=auto-safe >/dev/null
 	for name in daemonset/archaic-agent deployment/ai-operator deployment/auth-service deployment/db-service \
 		deployment/product-service deployment/payment-service; do
 		soon 90 "$name is ready again" k rollout status --timeout=90s $name
 	done
 	agent=$(agent_on "$(k get pod "$(pod_of db)" -o 'jsonpath={.spec.nodeName}')")
 	capabilities 000000c000281024
+	address_db
+	errors
+	by_itself
+}
+
+# In the pod's own network namespace.
+errors() {
+	fault broken '"service":"db-service","type":"error","status":503,"durationSeconds":60' | k apply -f - >/dev/null
+	soon 20 "errors of db are armed" state_is broken armed
+	soon 10 "db answers 503" gives "$db/products" 503
+	hold "its neighbour 200" answers "$neighbour/products"
+	k delete fault broken --wait=false >/dev/null
+	soon 10 "deleted: db answers 200" answers "$db/products"
+}
+
+gives() { [ "$(get "$1")" = "$2" ]; }
+
+# post PATH [CURL OPTION…]: the status, through the port-forward
+post() {
+	local path=$1
+	shift
+	"$CLUSTER" enter 1 curl -s -o /dev/null -m 10 -w '%{http_code}' -X POST "$@" "http://127.0.0.1:18002$path" || :
+}
+
+# The service's own POST /inject-failure, as its user's laptop calls it.
+by_itself() {
+	local token forward
+	token=$(k get secret archaic-token -o 'jsonpath={.data.token}' | base64 -d)
+	k port-forward deployment/db-service 18002:8002 >"$work/forward.log" 2>&1 &
+	forward=$!
+	soon 10 "db answers through port-forward" answers http://127.0.0.1:18002/products
+	hold "POST /inject-failure wants the token" test "$(post '/inject-failure?type=error')" = 401
+	hold "and with it arms a fault on db" test "$(post '/inject-failure?type=error&duration=30' -H "Authorization: Bearer $token")" = 200
+	hold "db answers 500" gives "$db/products" 500
+	hold "POST /reset ends it" test "$(post /reset -H "Authorization: Bearer $token")" = 200
+	hold "db answers 200" answers "$db/products"
+	kill $forward
 }
 
 story() {
 	local onset
+	k set env deployment/ai-operator ARCHAIC_MODE=auto-safe >/dev/null
+	soon 60 "the operators are in mode auto-safe" k rollout status --timeout=60s deployment/ai-operator
 	soon 60 "an operator holds the Lease again" held
 	"$CLUSTER" enter 1 env AUTH_SERVICE_URL="http://$(address auth-service):8001" DB_SERVICE_URL="$db" \
 		PRODUCT_SERVICE_URL="http://$(address product-service):8003" \
 		PAYMENT_SERVICE_URL="http://$(address payment-service):8004" \
-		"$BIN/archaic-load" run steady --users 4 --rate 20 --duration 150s >"$work/load.log" 2>&1 &
+		"$BIN/archaic-load" run steady --users 32 --rate 60 --duration 150s >"$work/load.log" 2>&1 &
 	sleep 20
 	onset=$(date +%s.%N)
-	fault broken '"service":"db-service","type":"error","durationSeconds":120' | k apply -f - >/dev/null
-	soon 20 "errors of db are armed" state_is broken armed
+	fault late '"service":"db-service","type":"timeout","delayMilliseconds":3000,"durationSeconds":120' | k apply -f - >/dev/null
+	soon 20 "delays of db are armed" state_is late armed
 	soon 60 "anomaly: an incident is opened" first_incident
 	soon 60 "diagnosis: the detector names db" names_db
-	soon 60 "repair: the operator has the fault reset" disarmed broken
+	soon 60 "repair: the operator has the fault reset" disarmed late
 	soon 60 "and verified: the incident is repaired" repaired
 	printf '          %.1f s from onset to the end of it\n' "$(awk -v a="$onset" -v b="$(date +%s.%N)" 'BEGIN { print b - a }')"
-	k delete fault broken --wait=false >/dev/null
+	k delete fault late --wait=false >/dev/null
 }
 
 trap finish EXIT
 "$CLUSTER" up 2
 deploy
-db=http://$(address db-service):8002
+address_db
 neighbour=http://$(k get pod neighbour -o 'jsonpath={.status.podIP}'):8002
 agent=$(agent_on "$(k get pod "$(pod_of db)" -o 'jsonpath={.spec.nodeName}')")
 load
@@ -278,4 +316,4 @@ refusals
 faults
 death
 demo
-story
+[ "${1:-}" != story ] || story
