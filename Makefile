@@ -339,7 +339,7 @@ DEB = $(B)/deb/archaic-ebpf_$(VERSION)_$(shell dpkg --print-architecture).deb
 test-docker: all ## follow the README's section "Docker" with images built here (a dockerd of its own; root, ten minutes)
 	$(Q)tests/docker/run.sh
 .PHONY: test-cluster
-test-cluster: all ## deploy to a real Kubernetes of two nodes, built here once, and see it act (half an hour, then 2 minutes; root)
+test-cluster: all $(B)/tests/host/test_kube_cluster ## deploy to a real Kubernetes of two nodes, built here once, and see it act (half an hour, then 2 minutes; root)
 	$(Q)tools/cluster/build.sh
 	$(Q)tests/cluster/api.sh
 	$(Q)tests/cluster/run.sh

@@ -315,5 +315,6 @@ lease
 refusals
 faults
 death
+hold "repairs by the API: pod, rollout, scale, rollback, their undo, RBAC" "$HERE/executors.sh"
 demo
 [ "${1:-}" != story ] || story
