@@ -336,7 +336,7 @@ deb: all share ## build the Debian package, in build/deb, and have lintian look 
 
 DEB = $(B)/deb/archaic-ebpf_$(VERSION)_$(shell dpkg --print-architecture).deb
 .PHONY: test-docker
-test-docker: all ## follow the README's section "Docker" with images built here (a dockerd of its own; root, ten minutes)
+test-docker: all ## follow the README's section "Docker" with images built here (a dockerd of its own; root, two minutes)
 	$(Q)tests/docker/run.sh
 .PHONY: test-cluster
 test-cluster: all $(B)/tests/host/test_kube_cluster ## deploy to a real Kubernetes of two nodes, built here once, and see it act (half an hour, then 2 minutes; root)

@@ -8,7 +8,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 limit_mb=40 # of the daemon's image
 
-usage() { echo "usage: tests/docker/run.sh      (as root; ten minutes, three more at first)"; }
+usage() { echo "usage: tests/docker/run.sh      (as root; two minutes on two CPUs, three more at first)"; }
 say() { printf '%6.1f  %s\n' "$(since "$begun")" "$*"; }
 fail() {
 	echo "test-docker: FAILED: $*" >&2
