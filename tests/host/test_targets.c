@@ -66,8 +66,12 @@ static size_t find(void *ctx, const struct target_selector *s, struct target *re
 
 static struct registry *fresh(struct targets *t, bool discover)
 {
+	/* What is ours here is not ours in a container. */
+	static const uint16_t ours = PLAYED_PORT;
 	const struct registry_options o = {
 		.discover = discover,
+		.skip_ports = &ours,
+		.nr_skip_ports = 1,
 		.grace_ns = 30 * NSEC_PER_SEC,
 		.targets = { .ctx = t, .describe = t ? describe : NULL, .find = t ? find : NULL },
 		.below = played_parent(),
@@ -169,7 +173,19 @@ static void test_targets_two_pods_are_two_services(void **state)
 	/* Two pods of one Deployment are not one pod. */
 	assert_int_equal(target_selector_parse(TARGET_POD, "shop/db", &sel, &p), 0);
 	const struct registry_attach by_pod = { .name = "both", .target = &sel };
-	assert_int_equal(registry_attach(r, &by_pod, 2, &s, &p), -ENOENT);
+	assert_int_equal(registry_attach(r, &by_pod, 2, &s, &p), -EEXIST);
+	assert_int_equal(p.status, 409);
+	assert_int_equal(target_selector_parse(TARGET_POD, "shop/db-7d4b9c6f5-kk8w9", &sel, &p), 0);
+	uint32_t id_of_b = service_of(r, &b)->id;
+	assert_int_equal(registry_attach(r, &by_pod, 2, &s, &p), 0);
+	assert_int_equal(s.source, SERVICE_BY_POD);
+	assert_int_equal(s.id, id_of_b);
+	assert_string_equal(s.name, "both");
+	assert_int_equal(s.nr_pids, 2);
+	assert_int_equal(s.ports[0], PLAYED_PORT);
+	assert_int_equal(registry_count(r), 2);
+	assert_int_equal(registry_scan(r, 3), 0);
+	assert_int_equal(registry_count(r), 2);
 	assert_int_equal(target_selector_parse(TARGET_CONTAINER, "nobody", &sel, &p), 0);
 	assert_int_equal(registry_attach(r, &by_id, 2, &s, &p), -ENOENT);
 	assert_int_equal(p.status, 404);

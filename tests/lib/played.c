@@ -107,7 +107,10 @@ void played_start(struct played *c, const char *pod)
 
 	snprintf(c->id, sizeof(c->id), "c0%062x", n);
 	snprintf(c->address, sizeof(c->address), "10.77.%u.2", n);
-	snprintf(c->cgroup, sizeof(c->cgroup), "%.100s%.60s/%s", cgroup_root_path, parent, c->id);
+	snprintf(c->pod_cgroup, sizeof(c->pod_cgroup),
+		 "%.80s%.40s/pod12345678-1234-1234-1234-%012x", cgroup_root_path, parent, n);
+	snprintf(c->cgroup, sizeof(c->cgroup), "%.180s/%s", c->pod_cgroup, c->id);
+	assert_int_equal(mkdir(c->pod_cgroup, 0755), 0);
 	assert_int_equal(mkdir(c->cgroup, 0755), 0);
 	assert_int_equal(pipe2(down, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
@@ -146,6 +149,7 @@ void played_end(struct played *c)
 	for (int i = 0; rmdir(c->cgroup) < 0 && i < 200; i++)
 		usleep(10000); /* the kernel takes its time with the last process of a cgroup */
 	assert_int_equal(access(c->cgroup, F_OK), -1);
+	assert_int_equal(rmdir(c->pod_cgroup), 0);
 }
 
 /* ---- the client, on our side of the veth pair */

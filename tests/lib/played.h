@@ -19,7 +19,7 @@
 
 struct played {
 	char id[SERVICE_CONTAINER_MAX];
-	char cgroup[256]; /* folder */
+	char pod_cgroup[192], cgroup[256]; /* folders, the second in the first */
 	char address[16]; /* 10.77.N.2 */
 	pid_t pid;        /* 0: none */
 	int to_child;

@@ -232,7 +232,7 @@ bool registry_refresh(struct registry *r, struct entry *e)
 static bool is_skipped(const struct registry *r, const struct listener *l)
 {
 	for (size_t i = 0; i < r->options.nr_skip_ports; i++)
-		if (r->skip_ports[i] == l->port)
+		if (r->skip_ports[i] == l->port && l->netns_ino == r->netns_ino)
 			return true;
 	for (size_t i = 0; i < r->nr_ignored; i++)
 		if (r->ignored[i] == l->inode)
