@@ -355,7 +355,8 @@ static void test_config_checks_the_whole(void **state)
 	reset(state);
 	assert_int_equal(parse("[service a]\nport = 1\npid = 2\n"), 0);
 	assert_int_equal(config_check(&c, &p), -EINVAL);
-	assert_non_null(strstr(p.detail, "exactly one of port, pid, cgroup, container, pod and unit"));
+	assert_non_null(
+		strstr(p.detail, "exactly one of port, pid, cgroup, container, pod and unit"));
 }
 
 int main(void)
