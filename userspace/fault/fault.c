@@ -67,7 +67,7 @@ const char *faults_recovered(const struct faults *f)
 
 /* ---- ending */
 
-static void end(struct faults *f, struct armed *a, enum fault_state state, const char *why)
+void fault_end(struct faults *f, struct armed *a, enum fault_state state, const char *why)
 {
 	backend_counters(a);
 	backend_disarm(f, a);
@@ -248,7 +248,7 @@ int faults_arm(struct faults *f, const struct fault_request *req, const struct s
 
 	new_id(f, a.f.id);
 	if (replaced)
-		end(f, replaced, FAULT_RESET, "replaced by another");
+		fault_end(f, replaced, FAULT_RESET, "replaced by another");
 	says_log(&a.f, s->nr_pids ? s->pids[0] : 0);
 	f->stats.armed_total++;
 	if (req->type == FAULT_CRASH && req->probability >= 1) {
@@ -310,7 +310,7 @@ int faults_disarm(struct faults *f, const char *id, struct fault *ret, struct pr
 	struct fault found;
 
 	if (a)
-		end(f, a, FAULT_RESET, NULL);
+		fault_end(f, a, FAULT_RESET, NULL);
 	if (faults_find(f, id, &found) < 0)
 		return problem_set(p, 404, "there is no fault %.32s", id);
 	if (ret)
@@ -324,7 +324,7 @@ static size_t disarm_where(struct faults *f, uint32_t service_id, const char *wh
 
 	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
 		if (f->armed[i].used && (!service_id || f->armed[i].f.service_id == service_id)) {
-			end(f, &f->armed[i], FAULT_RESET, why);
+			fault_end(f, &f->armed[i], FAULT_RESET, why);
 			nr++;
 		}
 	return nr;
@@ -350,7 +350,8 @@ size_t faults_set_limits(struct faults *f, const struct faults_config *cfg)
 	f->cfg.allowed_types = cfg->allowed_types;
 	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
 		if (f->armed[i].used && !(cfg->allowed_types & 1U << f->armed[i].f.req.type)) {
-			end(f, &f->armed[i], FAULT_RESET, "the configuration allows it no more");
+			fault_end(f, &f->armed[i], FAULT_RESET,
+				  "the configuration allows it no more");
 			nr++;
 		}
 	return nr;
@@ -386,12 +387,12 @@ static void follow(struct faults *f, struct armed *a, const struct service *s)
 	switch (fault_turn(a, s)) {
 	case FAULT_TURN_FOLLOW:
 		if (!a->f.waiting && backend_follow(a, s) < 0)
-			end(f, a, FAULT_FAILED,
-			    "the service moved to a cgroup that cannot be attached to");
+			fault_end(f, a, FAULT_FAILED,
+				  "the service moved to a cgroup that cannot be attached to");
 		break;
 	case FAULT_TURN_END:
-		end(f, a, FAULT_RESET,
-		    "what it hurt was replaced or ended, and it was not to follow");
+		fault_end(f, a, FAULT_RESET,
+			  "what it hurt was replaced or ended, and it was not to follow");
 		break;
 	case FAULT_TURN_WAIT:
 		if (!a->f.waiting)
@@ -399,7 +400,7 @@ static void follow(struct faults *f, struct armed *a, const struct service *s)
 		break;
 	case FAULT_TURN_AGAIN:
 		if (fault_again(f, a, s, &p) < 0)
-			end(f, a, FAULT_FAILED, p.detail);
+			fault_end(f, a, FAULT_FAILED, p.detail);
 		break;
 	}
 }
@@ -419,93 +420,6 @@ bool faults_rewrite(const struct faults *f)
 		     f->armed[i].f.req.type == FAULT_BAD_DATA))
 			return true;
 	return false;
-}
-
-void faults_observed(struct faults *f, uint32_t service_id, uint64_t requests)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++) {
-		struct armed *a = &f->armed[i];
-
-		if (!a->used || a->f.service_id != service_id)
-			continue;
-		if (!a->has_observed)
-			a->observed_first = requests;
-		a->has_observed = true;
-		a->observed = requests;
-	}
-}
-
-/* ---- the tick */
-
-/*
- * The rule stands and the queue sees nothing of what the programs see: somebody removed it. Unless the
- * holder had no turn since then: on a busy machine it may wait for half a second.
- */
-static bool queue_is_blind(struct armed *a, uint64_t now_boot_ns)
-{
-	if (!a->queue.page || a->f.touched_requests < FAULT_CANARY_REQUESTS ||
-	    atomic_load(&a->queue.page->seen)) {
-		a->unseen_ns = 0;
-		return false;
-	}
-	if (!a->unseen_ns)
-		a->unseen_ns = now_boot_ns;
-	return atomic_load(&a->queue.page->alive_ns) >= a->unseen_ns + 2 * NFQUEUE_TURN_NS;
-}
-
-/* Why this fault is no good any more; NULL: it is. */
-static const char *broken(struct faults *f, struct armed *a, uint64_t now_boot_ns)
-{
-	if (heartbeat_lost(f->heart, a->beat))
-		return "its lease was lost: the daemon did not run for more than 2 s";
-	if (a->queue.page && !nfqueue_alive(&a->queue, now_boot_ns))
-		return "the process that held the packets is gone";
-	if (queue_is_blind(a, now_boot_ns))
-		return "its netfilter rule catches nothing: somebody removed it";
-	if (a->f.req.type != FAULT_CPU && a->has_observed && !a->f.seen_packets &&
-	    a->observed - a->observed_first >= FAULT_CANARY_REQUESTS)
-		return "packets of the service passed and the program saw none: it bites nothing";
-	return NULL;
-}
-
-static void look_after_guardian(struct faults *f)
-{
-	if (guardian_alive(&f->guardian))
-		return;
-	f->stats.guardian_restarts_total++;
-	if (guardian_start(f->page, f->journal, &f->guardian) == 0) {
-		faults_publish(f);
-		return;
-	}
-	/* Without it, what outlives us would outlive us. */
-	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++)
-		if (f->armed[i].used && f->armed[i].nr_made)
-			end(f, &f->armed[i], FAULT_FAILED,
-			    "the guardian process could not be started again");
-}
-
-void faults_tick(struct faults *f, uint64_t now_boot_ns,
-		 void (*ended)(const struct fault *fault, void *ctx), void *ctx)
-{
-	size_t before = f->nr_ended;
-
-	look_after_guardian(f);
-	for (size_t i = 0; i < ARRAY_SIZE(f->armed); i++) {
-		struct armed *a = &f->armed[i];
-
-		if (!a->used)
-			continue;
-		backend_counters(a);
-		const char *why = a->f.waiting ? NULL : broken(f, a, now_boot_ns);
-		if (why)
-			end(f, a, FAULT_FAILED, why);
-		else if (now_boot_ns >= a->f.ends_ns)
-			end(f, a, FAULT_EXPIRED, NULL);
-		else if (a->f.req.type == FAULT_CPU && !a->f.waiting)
-			backend_follow(a, &a->service);
-	}
-	for (size_t i = before; ended && i < f->nr_ended; i++)
-		ended(&f->ended[i % FAULT_ENDED_MAX], ctx);
 }
 
 void faults_stats(const struct faults *f, struct faults_stats *ret)

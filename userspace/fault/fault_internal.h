@@ -120,6 +120,11 @@ void fault_suspend(struct faults *f, struct armed *a);
 /** fault_again() - make @a on @s, for what is left of its time. On failure nothing is made. 0, or the problem's errno. */
 int fault_again(struct faults *f, struct armed *a, const struct service *s, struct problem *p);
 
+/* ---- fault.c */
+
+/** fault_end() - unmake @a, give its place free and keep what became of it. @why: added to its sentence; may be NULL. */
+void fault_end(struct faults *f, struct armed *a, enum fault_state state, const char *why);
+
 /* ---- fault_backend.c */
 
 /** backend_arm() - make everything of @a; on failure all of it is unmade. */
