@@ -20,8 +20,8 @@
 struct played {
 	char id[SERVICE_CONTAINER_MAX];
 	char pod_cgroup[192], cgroup[256]; /* folders, the second in the first */
-	char address[16]; /* 10.77.N.2 */
-	pid_t pid;        /* 0: none */
+	char address[16];                  /* 10.77.N.2 */
+	pid_t pid;                         /* 0: none */
 	int to_child;
 };
 

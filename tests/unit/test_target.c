@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -84,7 +85,7 @@ static void test_target_key_outlives_the_container(void **state)
 	target_key(&a, ka);
 	target_key(&b, kb);
 	assert_string_equal(ka, kb);
-	strcpy(b.namespace, "other");
+	snprintf(b.namespace, sizeof(b.namespace), "other");
 	target_key(&b, kb);
 	assert_string_not_equal(ka, kb);
 	target_key(&(struct target){ .id = ID, .container = "shop-db-1" }, ka);
