@@ -42,9 +42,9 @@ struct armed {
 	struct nfqueue queue;
 	struct burner burner;
 	struct crasher crash;
-	int beat;        /* heartbeat slot, -1: none */
-	uint32_t number; /* names its filters */
-	int netns_fd;    /* where its things stand; -1: in our own network namespace */
+	int beat;            /* heartbeat slot, -1: none */
+	uint32_t number;     /* names its filters */
+	int netns_fd;        /* where its things stand; -1: in our own network namespace */
 	bool again;          /* made on a successor: begin and end stay */
 	struct fault before; /* what its programs had counted on the ones before */
 	struct journal_entry made[MADE_MAX];
