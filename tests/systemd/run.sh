@@ -66,6 +66,10 @@ if [ "$kernel" = here ]; then
 	# Its own network; the capabilities and calls that BPF takes, which a container usually has not.
 	timeout -k 5 "${VM_TIMEOUT:-900}" systemd-nspawn --quiet --register=no --keep-unit --private-network --capability=all \
 		--system-call-filter="bpf perf_event_open" --boot --directory="$work/root" </dev/null >"$work/console" 2>&1 || :
+	# With --keep-unit it makes its groups in ours, and leaves them, empty.
+	own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+	find /sys/fs/cgroup -depth -type d \( -path "*${own%/}/payload" -o -path "*${own%/}/payload/*" -o \
+		-path "*${own%/}/supervisor" \) -exec rmdir {} \; 2>/dev/null || :
 	sed '1,/^vm: ready$/d; /^vm: status /d' "$work/root/root/log"
 	status=$(sed -n 's/^vm: status //p' "$work/root/root/log")
 	[ -n "$status" ] || { tail -n 20 "$work/console" >&2 && status=125; }
