@@ -347,7 +347,7 @@ static void test_cmdline_help_ends_with_examples(void **state)
 	const struct cli_command *commands = cli_commands(&nr);
 
 	(void)state;
-	assert_int_equal(nr, 13);
+	assert_int_equal(nr, 18);
 	for (size_t i = 0; i < nr; i++) {
 		assert_int_equal(CLI(commands[i].name, "--help"), CLI_DONE);
 		const char *examples = strstr(out, "\nEXAMPLES\n");
