@@ -58,7 +58,8 @@ static void start_server(struct fault_rig *r)
 	r->server = fork();
 	assert_true(r->server >= 0);
 	if (r->server == 0)
-		fault_server_main(rig_family, (uint16_t[]){ r->port, r->other_port }, procs, ready[1]);
+		fault_server_main(rig_family, (uint16_t[]){ r->port, r->other_port }, procs,
+				  ready[1]);
 	char c;
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &c, 1), 1);

@@ -147,8 +147,8 @@ struct fault {
 	uint64_t touched_requests, touched_packets, spared_requests;
 	uint64_t seen_packets; /* of the service, by this fault's own programs */
 	uint64_t out_of_reach; /* drawn, but the bytes to change were not within reach */
-	bool waiting;          /* its container, pod or unit is gone: nothing is attached until the next one is there */
-	const char *backend;   /* static name; "" while none */
+	bool waiting; /* its container, pod or unit is gone: nothing is attached until the next one is there */
+	const char *backend; /* static name; "" while none */
 	char says[FAULT_SAYS_MAX];
 	char log[128]; /* the seed's log line, to be logged under the service's name */
 };
