@@ -274,7 +274,8 @@ static void test_router_says_what_a_smaller_daemon_lacks(void **state)
 		}
 		reply_release(&reply);
 		router_handle(small, &in, &reply);
-		if (reply.status != 503)
+		/* Only a detector has it at all; whatever else is asked is no worse for that. */
+		if (reply.status != (strstr(r->path, "samples") ? 404 : 503))
 			fail_msg("%s %s: %d", r->method, target, reply.status);
 		assert_problem(target, NULL);
 	}

@@ -12,7 +12,7 @@ int route_sample(struct exchange *x)
 	if (err)
 		return err;
 	if (!x->ops->sample)
-		return problem_set(&x->problem, 503,
+		return problem_set(&x->problem, 404,
 				   "this daemon merges no nodes; push to `archaic-ebpf detector`");
 	return x->ops->sample(x->ctx, &x->caller, x->body, &json, &x->problem) ?:
 		exchange_json(x, 200, json);
