@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,6 +186,40 @@ static void test_loads_go_one_at_a_time_and_stop(void **state)
 	assert_int_equal(loads_stop(loads, "l-0002", &o, &p), 0);
 }
 
+static void *look_on(void *stop)
+{
+	while (!atomic_load((atomic_bool *)stop)) {
+		CLEANUP(json_freep) cJSON *o = NULL;
+		loads_list(loads, &o);
+	}
+	return NULL;
+}
+
+/* The thread of the one before still tells of its end while the next begins; lookers make it wait for its turn. */
+static void test_loads_begin_again_at_once(void **state)
+{
+	atomic_bool stop = false;
+	pthread_t lookers[4];
+
+	(void)state;
+	generator("exec sleep 60\n");
+	for (size_t i = 0; i < ARRAY_SIZE(lookers); i++)
+		assert_int_equal(pthread_create(&lookers[i], NULL, look_on, &stop), 0);
+	for (unsigned n = 1; n <= 30; n++) {
+		CLEANUP(json_freep) cJSON *o = NULL;
+		struct problem p = { 0 };
+		char id[16];
+
+		start("normal");
+		snprintf(id, sizeof(id), "l-%04u", n);
+		assert_int_equal(loads_stop(loads, id, &o, &p), 0);
+		assert_string_equal(json_str(o, "state"), "stopped");
+	}
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < ARRAY_SIZE(lookers); i++)
+		pthread_join(lookers[i], NULL);
+}
+
 static void test_loads_kill_what_will_not_stop(void **state)
 {
 	CLEANUP(json_freep) cJSON *o = NULL;
@@ -327,6 +362,7 @@ int main(void)
 		CASE(test_loads_run_and_pass),
 		CASE(test_loads_are_told_to_fail),
 		CASE(test_loads_go_one_at_a_time_and_stop),
+		CASE(test_loads_begin_again_at_once),
 		CASE(test_loads_kill_what_will_not_stop),
 		CASE(test_loads_keep_secrets_from_the_generator),
 		CASE(test_loads_say_what_is_missing),

@@ -351,10 +351,6 @@ static int begin(struct loads *l, const struct load_shape *shape, bool with_fail
 	uint32_t nr = l->last + 1;
 	struct load *t = &l->kept[nr % LOADS_KEPT_MAX];
 
-	/* Its thread is over: it has said so. */
-	if (l->has_thread)
-		pthread_join(l->thread, NULL);
-	l->has_thread = false;
 	*t = (struct load){
 		.nr = nr,
 		.shape = shape,
@@ -381,6 +377,18 @@ static int begin(struct loads *l, const struct load_shape *shape, bool with_fail
 	return err;
 }
 
+/* Under the lock, which the thread of a test that has ended takes once more, to tell of it: let go meanwhile. */
+static void join_ended(struct loads *l)
+{
+	if (l->running || !l->has_thread)
+		return;
+	pthread_t thread = l->thread;
+	l->has_thread = false; /* ours to join, nobody else's */
+	pthread_mutex_unlock(&l->lock);
+	pthread_join(thread, NULL);
+	pthread_mutex_lock(&l->lock);
+}
+
 int loads_start(struct loads *l, const char *shape, bool with_failures, cJSON **ret,
 		struct problem *p)
 {
@@ -395,6 +403,7 @@ int loads_start(struct loads *l, const char *shape, bool with_failures, cJSON **
 				   "there is no load generator: " PROGRAM
 				   " is neither beside this program nor in PATH");
 	pthread_mutex_lock(&l->lock);
+	join_ended(l);
 	int err = l->running ? problem_set(p, 409, "load test %s is running; stop it first",
 					   l->kept[l->last % LOADS_KEPT_MAX].id) :
 			       begin(l, s, with_failures);
