@@ -380,13 +380,14 @@ static int begin(struct loads *l, const struct load_shape *shape, bool with_fail
 /* Under the lock, which the thread of a test that has ended takes once more, to tell of it: let go meanwhile. */
 static void join_ended(struct loads *l)
 {
-	if (l->running || !l->has_thread)
-		return;
-	pthread_t thread = l->thread;
-	l->has_thread = false; /* ours to join, nobody else's */
-	pthread_mutex_unlock(&l->lock);
-	pthread_join(thread, NULL);
-	pthread_mutex_lock(&l->lock);
+	while (!l->running && l->has_thread) {
+		pthread_t thread = l->thread;
+
+		l->has_thread = false; /* ours to join, nobody else's */
+		pthread_mutex_unlock(&l->lock);
+		pthread_join(thread, NULL);
+		pthread_mutex_lock(&l->lock);
+	}
 }
 
 int loads_start(struct loads *l, const char *shape, bool with_failures, cJSON **ret,
