@@ -350,6 +350,11 @@ static void test_observe_order_two_cpus(void **state)
 	printf("  %llu of %u segments waited, %llu of %u requests were answered before they were read\n",
 	       (unsigned long long)r.overtaken, nr * ROUNDS * ROUND_SEGMENTS,
 	       (unsigned long long)r.untimed, nr * ROUNDS * 3);
+#define SINCE(field) (unsigned long long)(now.stats.field - was.stats.field)
+	printf("  %llu streams lost, %llu opaque, %llu orphans, %llu without storage, %u connections\n",
+	       SINCE(streams_lost), SINCE(streams_opaque), SINCE(orphan_responses),
+	       SINCE(storage_nomem), nr);
+#undef SINCE
 	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
 		overtake_expect(&r, "requests of a status",
 				now.status[statuses[i]] - was.status[statuses[i]], nr * ROUNDS);
