@@ -6,6 +6,7 @@
 #define ARCHAIC_LOAD_INTERNAL_H
 
 #include <cjson/cJSON.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,5 +59,12 @@ void load_ended(struct load *l, int code, int status, bool stopped, bool late, i
 
 /** load_json() - the load as the interface has it; NULL: no memory. */
 cJSON *load_json(const struct load *l, int64_t now_ms);
+
+/* ---- load_program.c */
+
+#define LOAD_PROGRAM "archaic-load"
+
+/** load_program() - the generator's path: @given, else beside this program, else in PATH. False: it cannot be run. */
+bool load_program(const char *given, char path[static PATH_MAX]);
 
 #endif

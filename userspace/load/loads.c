@@ -18,7 +18,6 @@
 #include "base/util.h"
 #include "load/load_internal.h"
 
-#define PROGRAM "archaic-load"
 #define ENV_MAX 16
 #define LAST_READS 64 /* of what is in the pipe when the child has gone */
 
@@ -62,44 +61,6 @@ int loads_new(const struct loads_config *c, struct loads **ret)
 
 /* ---- the generator */
 
-static bool beside_us(const char *folder, char path[static PATH_MAX])
-{
-	char own[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
-
-	if (n <= 0)
-		return false;
-	own[n] = '\0';
-	char *slash = strrchr(own, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	return snprintf(path, PATH_MAX, "%s%s/" PROGRAM, own, folder) < PATH_MAX &&
-		access(path, X_OK) == 0;
-}
-
-static bool in_path(char path[static PATH_MAX])
-{
-	const char *folders = getenv("PATH");
-
-	for (const char *p = folders; p && *p; p += strcspn(p, ":"), p += *p == ':') {
-		int len = (int)strcspn(p, ":");
-		/* Only absolute ones: our working folder is nobody's business. */
-		if (*p == '/' && snprintf(path, PATH_MAX, "%.*s/" PROGRAM, len, p) < PATH_MAX &&
-		    access(path, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool find_program(const struct loads *l, char path[static PATH_MAX])
-{
-	if (l->program)
-		return snprintf(path, PATH_MAX, "%s", l->program) < PATH_MAX &&
-			access(path, X_OK) == 0;
-	return beside_us("", path) || beside_us("/../libexec/archaic-ebpf", path) || in_path(path);
-}
-
 /* Borrowed from our own environment, which nobody changes after the start: keys and tokens stay here. */
 static void pick_environment(const char *env[static ENV_MAX])
 {
@@ -140,7 +101,7 @@ static void become(const char *path, const char *const argv[], const char *const
 
 static int spawn(const struct load *t, const char *path, pid_t *ret_pid, int *ret_fd)
 {
-	const char *argv[] = { PROGRAM,
+	const char *argv[] = { LOAD_PROGRAM,
 			       "run",
 			       t->shape->name,
 			       "--json-lines",
@@ -297,8 +258,8 @@ static void *run(void *arg)
 	siginfo_t info;
 	pid_t pid = 0;
 
-	if (!r || !find_program(l, path)) {
-		could_not(l, t, r ? "the generator, " PROGRAM ", is gone" : "out of memory");
+	if (!r || !load_program(l->program, path)) {
+		could_not(l, t, r ? "the generator, " LOAD_PROGRAM ", is gone" : "out of memory");
 		return NULL;
 	}
 	*r = (struct reader){ .loads = l, .test = t, .fd = -1 };
@@ -399,9 +360,9 @@ int loads_start(struct loads *l, const char *shape, bool with_failures, cJSON **
 	if (!s)
 		return problem_parameter(p, 400, "shape", shape,
 					 "normal, spike, endurance or stress");
-	if (!find_program(l, path))
+	if (!load_program(l->program, path))
 		return problem_set(p, 503,
-				   "there is no load generator: " PROGRAM
+				   "there is no load generator: " LOAD_PROGRAM
 				   " is neither beside this program nor in PATH");
 	pthread_mutex_lock(&l->lock);
 	join_ended(l);
@@ -469,7 +430,7 @@ int loads_shapes(struct loads *l, cJSON **ret)
 {
 	cJSON *o = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(o, "items");
 	char path[PATH_MAX];
-	bool available = find_program(l, path);
+	bool available = load_program(l->program, path);
 
 	for (const struct load_shape *s = load_shapes(); s->name; s++) {
 		cJSON *one = cJSON_CreateObject();
@@ -482,7 +443,7 @@ int loads_shapes(struct loads *l, cJSON **ret)
 	cJSON_AddBoolToObject(o, "available", available);
 	cJSON_AddStringToObject(o, "why",
 				available ? "" :
-					    "there is no load generator: " PROGRAM
+					    "there is no load generator: " LOAD_PROGRAM
 					    " is neither beside this program nor in PATH");
 	if (!o)
 		return -ENOMEM;
